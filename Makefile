@@ -153,6 +153,12 @@ test-modes: setup ## Run two releases at once under QUEUED and under PARALLEL (4
 test-logs: setup ## Run a release with Airflow's logs in S3, and read its training log (3 minutes)
 	@$(VENV)/python -m pytest -m e2e tests/e2e/remote_logs.py $(ARGS)
 
+test-metrics: setup ## Run releases with metrics on, and ask a real Prometheus each query of the dashboard (15 minutes)
+	@$(VENV)/python -m pytest -m e2e tests/e2e/metrics.py $(ARGS)
+
+dashboard: setup ## Write Grafana's dashboard from tools/dashboard.py
+	@PYTHONPATH=plugins $(VENV)/python -m tools.dashboard
+
 package: setup ## Build wheel, sdist and the list of what they need into dist/ (makes .venv-package)
 	@"$(PYTHON)" tools/setup.py package
 	@$(VENV)/python -m tools.package

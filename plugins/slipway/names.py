@@ -32,6 +32,8 @@ DRIFT_DAG_ID = "drift"
 INTAKE_DAG_ID = "intake"
 LIVE_DAG_ID = "live"
 REAPER_DAG_ID = "reaper"
+# Before a model's prefix, which has no underscore.
+NEW_DATA_DAG_PREFIX = "new_data-"
 STRESS_TEST_DAG_ID = "stress_test"
 TEARDOWN_DAG_ID = "teardown"
 DAG_IDS = frozenset({DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID})
@@ -80,6 +82,10 @@ def revision_id(bucket: str, key: str, version_id: str, attempt: int = 1) -> str
 AUTO_RUN_PREFIX = "s3__"
 
 
+# The beginning of the run ids of new training data.
+DATA_RUN_PREFIX = "data__"
+
+
 # How much of a revision's id is in run ids, and in the names of releases.
 _RUN_ID_CHARS, _SHORT_ID_CHARS = 16, 4
 
@@ -95,6 +101,18 @@ def auto_run_id(bucket: str, key: str, version_id: str, uploaded_at: str) -> str
     """
     moment = datetime.fromisoformat(uploaded_at).astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     return f"{AUTO_RUN_PREFIX}{moment}_{revision_id(bucket, key, version_id)[:_RUN_ID_CHARS]}"
+
+
+def data_run_id(bucket: str, key: str, version_id: str, attempt: int, data: str) -> str:
+    """Name the DAG run that new training data starts: one for a zip, the number of its release, and the data.
+
+    :param bucket: the source bucket
+    :param key: the object's key
+    :param version_id: S3's VersionId
+    :param attempt: which release of the version it is to be
+    :param data: the data's fingerprint
+    """
+    return f"{DATA_RUN_PREFIX}{revision_id(bucket, key, version_id, attempt)[:_RUN_ID_CHARS]}_{data[:_RUN_ID_CHARS]}"
 
 
 def release_name(revision: str | None, uploaded_at: str | None, version: str | None = None) -> str:

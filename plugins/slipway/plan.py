@@ -26,6 +26,7 @@ class Revision:
 
     :param attempt: 2 and above for a further release of a version that has been released
     :param sequence: orders the releases of a model, ISO 8601, UTC; None before ``source`` has claimed the version
+    :param data: the fingerprint of the training data when the version was claimed; None where the model names none
     """
 
     bucket: str
@@ -36,6 +37,7 @@ class Revision:
     last_modified: str  # ISO 8601, UTC
     attempt: int = 1
     sequence: str | None = None
+    data: str | None = None
 
     @property
     def revision_id(self) -> str:

@@ -52,11 +52,13 @@ def _warm_up() -> None:
     import slipway.source.intake
     import slipway.stress.dag  # noqa: F401
     from slipway.aws.session import load_service_models
+    from slipway.metrics import record
     from slipway.model.files import load_models
     from slipway.paths import models_folder
 
     load_models(models_folder())
     load_service_models()
+    record.load()
 
 
 class SlipwayPlugin(AirflowPlugin):

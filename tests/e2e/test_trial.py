@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from demo import training_job, upload
+from demo.datasets import load, to_csv
 from tests.faults.chaos import victims
 from tools.airflow_api import ApiError
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 WINE, PRODUCTION, STACK = "wine-model", "wine-model-production", "mlops-deploy-wine-model-prd"
 TRIAL = "\ntrial: {minutes: 0.05, bake_minutes: 0.2}\n"
+DATA = 'assets: [{asset: wine-data, data: "s3://mlops-{region}-{account}/wine-model/input/"}]\n'
 # model-a's and model-b's shares: of the trial, of the steps, and of one variant that has all.
 SHARES = {(0.9, 0.1), (0.5, 0.5), (0.0, 1.0), (1.0,)}
 AIRFLOW = ("triggerer", "scheduler", "API server")
@@ -93,7 +95,7 @@ class First:
 def first(slipway) -> First:
     models = slipway.include / "models"
     text = (models / "iris-model.yaml").read_text().replace("iris", "wine")
-    (models / f"{WINE}.yaml").write_text(text + TRIAL)
+    (models / f"{WINE}.yaml").write_text(text + TRIAL + DATA)
     slipway.make_model_roles()
     upload.upload_data(slipway.settings, WINE, "wine")
     # Nobody asks Airflow to look: it does by itself.
@@ -164,6 +166,54 @@ def test_a_roll_back_whose_processes_are_killed_ends_with_the_model_before(slipw
     assert killing.shares <= SHARES
     assert shares(slipway) == (1.0,)
     assert outputs(slipway)["ModelPackageArn"] == package(slipway, first.run_id)["ModelPackageArn"]
+
+
+def test_another_dag_ran_on_each_change_of_what_is_live_and_learnt_which(slipway, first, promoted):
+    """After all of the kills: the first release, the trial's winner and the way back, each told once."""
+
+    def told() -> list[dict]:
+        runs = [run["dag_run_id"] for run in slipway.api().runs("new_model") if run["state"] == "success"]
+        return [extra for run in runs for extra in slipway.api().xcom("new_model", run, "use_it")]
+
+    versions = [package(slipway, run_id)["ModelPackageVersion"] for run_id in (first.run_id, promoted.run_id)]
+    changes = {("released", versions[0]), ("promoted", versions[1]), ("rolled back", versions[0])}
+    slipway.wait("the runs of the other DAG", lambda: {(one["change"], one["version"]) for one in told()} >= changes)
+    said = told()
+    assert len(said) == len(changes)
+    assert all(one["held_out"]["accuracy"] >= 0.9 for one in said)
+    assert {one["rolled_back_by"] for one in said} == {None, "alice"}
+    # A task that is cleared and ends well again changes nothing of what is live.
+    rolled_back = next(one["run"]["run_id"] for one in said if one["rolled_back_by"])
+    again = {"dag_run_id": rolled_back, "task_ids": ["test_prd"], "only_failed": False, "dry_run": False}
+    slipway.api("alice").call("POST", f"/dags/{WINE}/clearTaskInstances", again)
+    slipway.wait("the second test", lambda: slipway.api().tasks(WINE, rolled_back)["test_prd"]["try_number"] > 1)
+    assert slipway.wait_end(WINE, rolled_back) == "success"
+    events = slipway.api().call("GET", "/assets/events", source_dag_id=WINE)["asset_events"]
+    assert Counter(event["extra"]["change"] for event in events) == Counter(one["change"] for one in said)
+
+
+def test_an_etl_that_updates_the_data_releases_the_newest_zip_once(slipway, promoted):
+    def update() -> list[str]:
+        """Run the ETL's DAG, and what waits for its asset. Returns the runs that new data has started."""
+        before = len(ended("new_data-wine-model"))
+        assert slipway.wait_end("etl", slipway.api("alice").trigger("etl", {})) == "success"
+        slipway.wait("a look at the data", lambda: len(ended("new_data-wine-model")) > before)
+        return [run["dag_run_id"] for run in slipway.api().runs(WINE) if run["dag_run_id"].startswith("data__")]
+
+    def ended(dag_id: str) -> list[dict]:
+        return [run for run in slipway.api().runs(dag_id) if run["state"] == "success"]
+
+    assert update() == []
+    key = f"{WINE}/input/train/more.csv"
+    slipway.client("s3").put_object(Bucket=slipway.settings.bucket, Key=key, Body=to_csv(load("wine").train[:9]))
+    (run_id,) = update()
+    slipway.wait_task(WINE, run_id, "source", "success")
+    pinned = slipway.api().xcom(WINE, run_id, "source")
+    newest = slipway.api().xcom(WINE, promoted.run_id, "source")
+    assert (pinned["version_id"], pinned["attempt"]) == (newest["version_id"], newest["attempt"] + 1)
+    assert pinned["data"] != newest["data"]
+    assert update() == [run_id]
+    slipway.api("alice").call("PATCH", f"/dags/{WINE}/dagRuns/{run_id}", {"state": "failed"})
 
 
 def test_a_teardown_leaves_nothing_of_it(slipway, first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,8 @@ from slipway.aws.s3 import S3Hook
 from slipway.errors import PermanentError
 from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
+from slipway.metrics.catalogue import APPROVAL_DURATION
+from slipway.metrics.record import record
 from slipway.model.approval_rules import Approval, Rules
 from slipway.names import package_version
 from slipway.notices.send import Notices
@@ -228,7 +231,11 @@ class AskingOperator(StageMixin, HITLOperator):
         return read_answer(context, question) if question else None
 
     def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
-        """Store the decision: the guard tells later answerers who decided."""
+        """Store the decision: the guard tells later answerers who decided. Measure how long it took."""
+        question = self.question(context)
+        if question and not self.is_decided(context):
+            where = {"model": self.plan(context).prefix, "stage": self.task_id}
+            record(APPROVAL_DURATION, time.time() - question.at, **where, decision=str(decision["decision"]))
         context["task_state_store"].set(
             DECIDED, versioned({**decision, "model_package_arn": pull_package_arn(context)})
         )

@@ -17,6 +17,8 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionF
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.hooks import HierarchicalEmitter
 
+from slipway.aws.request_metrics import count_requests
+
 # Each session would make its own loader, which parses the services' descriptions again.
 # https://docs.aws.amazon.com/boto3/latest/guide/loaders.html
 _LOADER = botocore.loaders.Loader()
@@ -159,6 +161,7 @@ class AwsHook(AwsGenericHook[Any]):
         # boto3's session wraps botocore's, which it does not show; aiobotocore's is one.
         core = getattr(session, "_session", session)
         core.register_component("data_loader", _LOADER)
+        count_requests(core)
         return session
 
     def _get_caller(self, target_function_name: str = "execute") -> str:

@@ -43,6 +43,19 @@ TRANSIENT_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
+# Those of them that say that there were too many requests.
+THROTTLING_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
 # Codes of answers that stay the same for the same request with the same rights.
 # InvalidObjectState: the object is archived.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html

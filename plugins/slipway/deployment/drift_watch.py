@@ -26,6 +26,8 @@ from slipway.deployment.drift_turns import Compare, DriftTurns, Turns, WatchedSt
 from slipway.errors import StackFailed
 from slipway.host.links import run_url
 from slipway.host.task_errors import with_error_block
+from slipway.metrics.catalogue import DRIFT_FINDINGS
+from slipway.metrics.record import record
 from slipway.notices.send import Message, Notice, Notices
 from slipway.stages.mixin import STAGE_OF, stage_gate
 from slipway.states import Environment
@@ -194,6 +196,9 @@ def report(
     for stack, now in drifted.items():
         notify(stack, "; ".join(map(str, now)), _fix(now))
     reported |= {stack.name: list(map(str, now)) for stack, now in found.items()}
+    for stack in stacks:
+        differences = len(reported.get(stack.name, ()))
+        record(DRIFT_FINDINGS, differences, model=stack.model, environment=stack.environment)
     # Before the task fails: a difference is reported once.
     store.set(REPORTED, {name: texts for name, texts in reported.items() if texts})
     if drifted:

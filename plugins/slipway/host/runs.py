@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.utils.state import DagRunState, TaskInstanceState
@@ -46,7 +47,7 @@ def task_state(dag_id: str, run_id: str, task_id: str, map_index: int | None = N
     return states.get(run_id, {}).get(task_id, TaskInstanceState.REMOVED.value)
 
 
-def start(dag_id: str, run_id: str, conf: Mapping[str, str], note: str) -> bool:
+def start(dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> bool:
     """Create a run, unless it exists.
 
     :param dag_id: the DAG

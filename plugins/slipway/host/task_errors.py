@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from slipway.errors import Skipped, SlipwayError
 from slipway.formats.stored import versioned
+from slipway.metrics.stages import measured
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,7 +24,7 @@ FAILURE = "slipway_failure"
 
 
 def with_error_block(function: Callable[P, T]) -> Callable[P, T]:
-    """Log a block for each Slipway error that leaves a task's function.
+    """Log a block for each Slipway error that leaves a task's function, and measure the function.
 
     Airflow offers nothing earlier: its callbacks and listeners run after it has logged the traceback.
     https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/callbacks.html
@@ -34,12 +35,13 @@ def with_error_block(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def told(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return function(*args, **kwargs)
-        except SlipwayError as error:
-            log_error(error)
-            keep_error(error)
-            raise
+        with measured():
+            try:
+                return function(*args, **kwargs)
+            except SlipwayError as error:
+                log_error(error)
+                keep_error(error)
+                raise
 
     return told
 

@@ -13,7 +13,10 @@ from slipway.aws.endpoint_metrics import AlarmState, EndpointMetricsHook, Metric
 from slipway.aws.endpoints import EndpointList, EndpointsHook, ListedEndpoint
 from slipway.live.history import Traffic
 from slipway.live.snapshot import LiveEndpoint, LiveVariant, Minute, Snapshot
+from slipway.metrics.catalogue import LIVE_COST
+from slipway.metrics.record import record
 from slipway.plan import TAG_MODEL_PREFIX
+from slipway.prices import prices
 from slipway.registry.hook import ModelRegistryHook
 from slipway.states import ON_THE_WAY
 
@@ -84,6 +87,7 @@ class LiveSurvey:
             endpoint = self._endpoint(one, before.endpoints.get(one.name), packages)
             if endpoint:
                 found[endpoint.name] = endpoint
+        _record_costs(before, found.values())
         if not found:
             return Seen()
         now = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -192,6 +196,16 @@ class LiveSurvey:
         for endpoint, variant in had_requests:
             found[endpoint][variant] = list(_minutes(endpoint, variant, values))
         return found
+
+
+def _record_costs(before: Snapshot, endpoints: Iterable[LiveEndpoint]) -> None:
+    """Record what is live costs an hour, as far as its instances have a price; what is gone costs nothing."""
+    costs = {(one.model, one.environment): 0.0 for one in before.endpoints.values()}
+    for endpoint in endpoints:
+        each = ((prices().of(one.instance_type, endpoint.region) or 0.0) * one.instances for one in endpoint.variants)
+        costs[endpoint.model, endpoint.environment] = sum(each)
+    for (model, environment), usd in costs.items():
+        record(LIVE_COST, usd, model=model, environment=environment)
 
 
 def _by_endpoint(states: Iterable[AlarmState]) -> dict[str, dict[str, str]]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from slipway import names
 from slipway.aws.placeholders import AwsIdentity
 from slipway.model.approval_settings import ApprovalSettings, NewsSettings
+from slipway.model.data import DataAsset
 from slipway.model.fields import (
     InstanceType,
     Name,
@@ -182,6 +183,7 @@ class ModelConfig(Strict):
     aws_conn_id: Annotated[str, Field(min_length=1)] = "aws_default"
     execution_mode: Annotated[ExecutionMode, Field(strict=False)] = ExecutionMode.SUPERSEDED
     source: SourceSettings
+    assets: Annotated[list[DataAsset], Field(max_length=10)] = []
     roles: Roles
     policy: Policy
     metrics: Metrics = {}

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import SlipwayError
+from slipway.errors import Rejected, SlipwayError
 from slipway.formats.json_numbers import number_of, number_text
 from slipway.host.links import run_url
 from slipway.host.task_errors import FAILURE
+from slipway.metrics.catalogue import RELEASE_DURATION
+from slipway.metrics.record import enabled, flush, record
 from slipway.names import package_version
 from slipway.notices.send import Message, Notice, Notices
 from slipway.plan import DEPLOY_PRD, roll_back_target_of
@@ -35,12 +38,14 @@ _SETTLE_TRIAL = "settle_trial"
 
 def on_failure(model: ModelConfig) -> Callable[[Context], None]:
     """Return the callback of a model's DAG for runs that have failed."""
-    return functools.partial(_tell_failed, model)
+    return functools.partial(_ended, model, _tell_failed, failed=True)
 
 
 def on_success(model: ModelConfig) -> Callable[[Context], None] | None:
     """Return the callback of a model's DAG for runs that ended well; None if nobody asked for it."""
-    return functools.partial(_tell_released, model) if model.news.successes else None
+    if not model.news.successes and not enabled():
+        return None
+    return functools.partial(_ended, model, _tell_released if model.news.successes else None, failed=False)
 
 
 def marked_failed_by(name: str | None) -> str:
@@ -60,6 +65,32 @@ def about_error(notice: Notice, error: SlipwayError, context: Context, *, what: 
     :param what: the message's first sentence
     """
     return _message(context, notice, what, {"what": error.what, "where": error.resource, "why": error.why}, error.fix)
+
+
+def _ended(
+    model: ModelConfig, tell: Callable[[ModelConfig, Context], None] | None, context: Context, *, failed: bool
+) -> None:
+    """Measure the run that has ended, and tell people of it."""
+    run: Any = context.get("dag_run")
+    # Of a run that failed before its first task Airflow tells little.
+    if enabled() and run and run.start_date:
+        seconds = ((run.end_date or datetime.now(UTC)) - run.start_date).total_seconds()
+        record(RELEASE_DURATION, seconds, model=model.prefix, outcome=_outcome(context, failed=failed))
+        # The process of a callback is short.
+        flush()
+    if tell:
+        tell(model, context)
+
+
+def _outcome(context: Context, *, failed: bool) -> str:
+    """Say how a run ended: Airflow knows only failed and success, which a superseded run has too."""
+    ti: Any = context.get("ti")
+    if failed:
+        failure = (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}
+        return "rejected" if failure.get("kind") == Rejected.__name__ else "failed"
+    if ti is None or not ti.xcom_pull(task_ids=_LAST_TEST):
+        return "superseded"
+    return "rolled_back" if _rolls_back(context) else "released"
 
 
 def _tell_failed(model: ModelConfig, context: Context) -> None:

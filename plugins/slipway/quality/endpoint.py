@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
+from slipway.assets.endpoint import live_alias
+from slipway.assets.live import announce
 from slipway.aws.clients import client
 from slipway.aws.identity import resolve
 from slipway.aws.links import EndpointLink
@@ -62,6 +64,9 @@ class EndpointTestOperator(StageMixin, BaseOperator):
     compare_stack = staticmethod(drift.of_stack)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
+        if environment is Environment.PRODUCTION:
+            alias = live_alias(model.prefix)
+            kwargs = {"inlets": [alias], "outlets": [alias], **kwargs}
         super().__init__(**kwargs)
         self.model = model
         self.environment = environment
@@ -123,7 +128,8 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 why=endpoint.get("FailureReason") or "SageMaker gives no reason",
                 fix=f"fix what the reason names, then {self._deploy_again}",
             )
-        outputs = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")["outputs"]
+        deployed = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")
+        outputs = deployed["outputs"]
         registered = self._data_url(context, plan)
         EndpointLink.persist_for(endpoint["EndpointArn"], context, self, self.model.aws_conn_id, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
@@ -154,6 +160,8 @@ class EndpointTestOperator(StageMixin, BaseOperator):
             result["production_drift"] = self._production_drift(plan)
         if self.environment is Environment.PRODUCTION:
             result[TESTED_AT] = datetime.now(UTC).isoformat()
+            place, change = endpoint["EndpointArn"].split(":")[3:5], "rolled back" if plan.rolls_back else "released"
+            announce(context, plan, place, deployed, result, change=change, judged=self.model.trial is not None)
         if not self._keeps_stage:
             self.leave_stages(context, STAGE_OF[self.environment])
         return result

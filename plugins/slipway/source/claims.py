@@ -25,12 +25,14 @@ class Claim:
 
     :param sequence: orders the releases of a model; ISO 8601
     :param claimed_at: when the run claimed the version; ISO 8601
+    :param data: the fingerprint of the training data then; None where the model names none
     """
 
     dag_id: str
     run_id: str
     sequence: str
     claimed_at: str
+    data: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -66,7 +68,9 @@ class Claims:
         self._prefix = prefix
         self._run_exists = run_exists
 
-    def claim(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Revision | Claim:
+    def claim(
+        self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool, new_data: bool = False
+    ) -> Revision | Claim:
         """Claim a version for a run, or find the claim that this run made before.
 
         The claim of a run that no longer exists passes to the next run, which continues that release. A new attempt
@@ -76,14 +80,19 @@ class Claims:
         :param dag_id: the run's DAG
         :param run_id: the run
         :param new_attempt: whether to release again what another run has released
+        :param new_data: whether to do so only if the data is not that of the last attempt
         :returns: the revision with its attempt and sequence, or the claim of another run
         :raises slipway.errors.AwsError: when a call fails
         """
+        standing: Claim | None = None
         for attempt in range(1, _MAX_ATTEMPTS):
             wanted = replace(revision, attempt=attempt)
+            if new_data and standing and standing.data == revision.data and self._standing(wanted) is None:
+                # The conditional write of another run may come first: then the loop goes on from its claim.
+                return standing
             standing = self._take(wanted, dag_id, run_id, new_attempt=new_attempt)
             if (standing.dag_id, standing.run_id) == (dag_id, run_id):
-                return replace(wanted, sequence=standing.sequence)
+                return replace(wanted, sequence=standing.sequence, data=standing.data)
             if not new_attempt:
                 return standing
         raise SlipwayError(
@@ -92,6 +101,20 @@ class Claims:
             why=f"new_attempt has released it {_MAX_ATTEMPTS - 1} times",
             fix="upload the zip again: a new version has attempts of its own",
         )
+
+    def last(self, revision: Revision) -> tuple[int, Claim] | None:
+        """Return the last attempt of a version and its claim; None before the first one."""
+        found = None
+        for attempt in range(1, _MAX_ATTEMPTS):
+            claim = self._standing(replace(revision, attempt=attempt))
+            if claim is None:
+                break
+            found = attempt, claim
+        return found
+
+    def _standing(self, revision: Revision) -> Claim | None:
+        key = names.claim_key(self._prefix, revision.revision_id)
+        return Claim.of(self._documents.read(self._bucket, key), uri(self._bucket, key))
 
     def _take(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Claim:
         """Write the claim of a run unless there is one, and return the claim that is valid."""
@@ -107,7 +130,7 @@ class Claims:
             sequence = revision.sequence or revision.last_modified
             if standing and not sequences.fault(standing.sequence):
                 sequence = standing.sequence
-            mine = Claim(dag_id, run_id, now if new_attempt else sequence, now)
+            mine = Claim(dag_id, run_id, now if new_attempt else sequence, now, revision.data)
             if self._documents.write(self._bucket, key, mine.to_json(), etag=document.etag):
                 return mine
 
@@ -121,6 +144,13 @@ def refusal(revision: Revision, claim: Claim, run_id: str, *, newest: bool) -> R
     :param newest: whether that run named no version, so that this is the newest
     :returns: an error that fails the task; it skips the run that the upload started, where a person was faster
     """
+    if run_id.startswith(names.DATA_RUN_PREFIX):
+        return ReleasedMeanwhile(
+            f"The run {claim.run_id} has this version with the same data",
+            resource=uri(revision.bucket, revision.key, revision.version_id),
+            why=f"it started at {claim.claimed_at}: {run_url(claim.dag_id, claim.run_id)}",
+            fix="nothing: the data has not changed since",
+        )
     # Only the intake starts runs with such an id.
     kind = ReleasedMeanwhile if run_id.startswith(names.AUTO_RUN_PREFIX) else ReleasedAlready
     return kind(

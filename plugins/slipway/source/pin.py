@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -18,8 +18,10 @@ from slipway.errors import PermanentError, Skipped
 from slipway.host import runs
 from slipway.host.links import ReleasedByLink
 from slipway.host.task_errors import TaskErrors
+from slipway.names import DATA_RUN_PREFIX
 from slipway.plan import Revision, roll_back_target
 from slipway.source.claims import Claim, Claims, refusal
+from slipway.source.data import fingerprint
 from slipway.source.form import BUCKET, KEY, NEW_ATTEMPT, VERSION_ID, two_orders
 from slipway.source.versions import S3Versions
 from slipway.source.wait import ObjectExistsTrigger
@@ -45,6 +47,7 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
     :param model_prefix: the model's prefix
     :param bucket_name: the model's bucket, which keeps the claims; may contain {region} and {account}
     :param bucket_key: the model's source key
+    :param data: S3 URIs of the training data that other DAGs make; may contain {region} and {account}
     :param held: why no release may start now; a run that has pinned its version continues
     :param poke_interval: seconds between two looks for a missing object
     :param timeout: seconds until a missing object fails the task
@@ -62,12 +65,14 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         bucket_name: str,
         bucket_key: str,
         held: str | None = None,
+        data: Sequence[str] = (),
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(bucket_name=bucket_name, bucket_key=bucket_key, deferrable=deferrable, **kwargs)
         self.model_prefix = model_prefix
         self.held = held
+        self.data = tuple(data)
 
     @cached_property
     def versions(self) -> S3Versions:
@@ -168,7 +173,17 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
 
     def _claim(self, context: Mapping[str, Any], revision: Revision, *, newest: bool) -> Revision:
         dag_run = context["dag_run"]
-        claimed = self.claims.claim(revision, dag_run.dag_id, dag_run.run_id, new_attempt=self._new_attempt(context))
+        if self.data:
+            # Before the claim: what changes between the two is new data, and starts a release of its own.
+            places = [resolve(one, self.aws_conn_id) for one in self.data]
+            revision = replace(revision, data=fingerprint(places, self.versions))
+        claimed = self.claims.claim(
+            revision,
+            dag_run.dag_id,
+            dag_run.run_id,
+            new_attempt=self._new_attempt(context),
+            new_data=dag_run.run_id.startswith(DATA_RUN_PREFIX),
+        )
         if isinstance(claimed, Claim):
             ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
             raise refusal(revision, claimed, dag_run.run_id, newest=newest)

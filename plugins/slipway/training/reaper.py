@@ -20,6 +20,8 @@ from airflow.sdk import DAG, get_current_context, task
 from slipway.aws.sagemaker import SageMakerHook
 from slipway.host.links import run_url
 from slipway.host.task_errors import with_error_block
+from slipway.metrics.catalogue import ORPHANED_JOBS
+from slipway.metrics.record import record
 from slipway.names import REAPER_DAG_ID
 from slipway.notices.send import Message, Notice, Notices
 from slipway.training.orphans import OrphanSearch, OrphanWatcherTrigger
@@ -91,6 +93,7 @@ def reap(
     for job, owner in OrphanSearch(hook, tasks).find(airflow):
         if stop_and_mark(hook, job.name, owner):
             log.warning("Stopped %s: %s of %s in %s no longer waits for it", job.name, *owner.task)
+            record(ORPHANED_JOBS, 1, model=owner.dag_id)
             if notify:
                 notify(job.name, owner)
             stopped.append(job.name)

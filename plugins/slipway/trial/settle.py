@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from slipway.assets.endpoint import live_alias
+from slipway.assets.live import announce
 from slipway.aws.clients import client
 from slipway.aws.stacks import Stack
 from slipway.deployment import parameters, weights
@@ -49,6 +51,8 @@ class TrialSettleOperator(EndpointDeployOperator):
     metrics = client(TrialMetrics)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
+        alias = live_alias(model.prefix)
+        kwargs = {"inlets": [alias], "outlets": [alias], **kwargs}
         super().__init__(model=model, environment=Environment.PRODUCTION, **kwargs)
         self.trial = model.trial or Trial()
 
@@ -218,6 +222,9 @@ class TrialSettleOperator(EndpointDeployOperator):
         if self._record.outcome is not outcome:
             self.records.record_outcome(self._package_arn, outcome, digest=self._plan.digest)
         self.log.info("The trial has ended: %s", outcome)
+        if outcome is TrialOutcome.PROMOTED:
+            place, tested = (self._aws.region, self._aws.account), context["ti"].xcom_pull(task_ids="test_prd") or {}
+            announce(context, self._plan, place, deployed, tested, change="promoted")
         self.leave_stages(context, BoardStage.PRD)
         return {"verdict": self._record.verdict.value, "outcome": outcome.value, **deployed}
 

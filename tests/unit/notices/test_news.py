@@ -1,5 +1,6 @@
 """News: one message for each end of a release, and none that repeats what the task has told."""
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -132,3 +133,47 @@ def test_a_run_that_a_person_marked_failed_names_the_person(sent, kept):
 def test_a_marked_run_that_no_task_has_begun_is_told(sent):
     news.on_failure(iris_model())({"run_id": "s3__1", "reason": news.marked_failed_by("alice")})
     assert sent[0].link.endswith("/dags/iris-model/runs/s3__1")
+
+
+class TestMeasured:
+    """How a run's end is counted: by Airflow's state, the reason that its task kept, and what it did."""
+
+    @pytest.fixture
+    def recorded(self, monkeypatch):
+        found = []
+        monkeypatch.setattr(news, "enabled", lambda: True)
+        monkeypatch.setattr(news, "flush", lambda: None)
+        monkeypatch.setattr(news, "record", lambda metric, value, **labels: found.append((value, labels)))
+        return found
+
+    @staticmethod
+    def ended(ti, conf=None):
+        began = datetime(2026, 5, 1, 12, tzinfo=UTC)
+        run = SimpleNamespace(conf=conf or {}, start_date=began, end_date=began + timedelta(minutes=20))
+        return {"ti": ti, "dag_run": run}
+
+    @pytest.mark.parametrize(
+        ("failure", "outcome"), [(None, "failed"), (KEPT, "failed"), ({**KEPT, "kind": "Rejected"}, "rejected")]
+    )
+    def test_a_run_that_failed(self, sent, recorded, failure, outcome):
+        news.on_failure(iris_model())(self.ended(Task(failure)))
+        assert recorded == [(1200, {"model": "iris-model", "outcome": outcome})]
+        assert len(sent) == 1
+
+    @pytest.mark.parametrize(
+        ("results", "conf", "outcome"),
+        [
+            ({"test_prd": {"rows": 30}}, None, "released"),
+            ({"test_prd": {"rows": 30}}, {"roll_back_to": "previous"}, "rolled_back"),
+            ({}, None, "superseded"),
+        ],
+    )
+    def test_a_run_that_ended_well(self, sent, recorded, results, conf, outcome):
+        news.on_success(iris_model())(self.ended(Task(**results), conf))
+        assert recorded == [(1200, {"model": "iris-model", "outcome": outcome})]
+        # Nobody has asked for this news.
+        assert sent == []
+
+    def test_a_run_of_which_airflow_tells_nothing_is_not_measured(self, sent, recorded):
+        news.on_failure(iris_model())({"run_id": "s3__1", "reason": "all_tasks_deadlocked"})
+        assert (recorded, len(sent)) == ([], 1)
