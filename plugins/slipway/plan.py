@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from slipway import names
 from slipway.errors import PermanentError
 from slipway.formats.encoding import encoded
 from slipway.formats.stored import known, unreadable, versioned
 from slipway.states import Environment
+
+# The entry of a task's context that keeps the results of earlier tasks.
+_RESULTS = "slipway_results"
 
 TAG_MODEL_PREFIX = "slipway:model-prefix"
 TAG_REVISION = "slipway:revision"
@@ -173,7 +176,7 @@ def named_package_arn(context: Mapping[str, Any], plan: ReleasePlan) -> str | No
     """
     if plan.rolls_back:
         return plan.model_package_arn
-    named = (context["ti"].xcom_pull(task_ids="register") or {}).get("model_package_arn")
+    named = (result_of(context, "register") or {}).get("model_package_arn")
     return named if isinstance(named, str) else None
 
 
@@ -186,8 +189,23 @@ def pull_revision(context: Mapping[str, Any]) -> Revision:
     return Revision.from_xcom(_pull(context, "source"))
 
 
+def result_of(context: Mapping[str, Any], task_id: str) -> Any:
+    """Read what an earlier task of the run returned.
+
+    It is read once for each process of a task: Airflow clears the tasks after one that runs again.
+
+    :param context: the task's Airflow context
+    :param task_id: the earlier task
+    :returns: its XCom; None if it has none
+    """
+    known = cast(dict[str, Any], context).setdefault(_RESULTS, {})
+    if task_id not in known:
+        known[task_id] = context["ti"].xcom_pull(task_ids=task_id)
+    return known[task_id]
+
+
 def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
-    value = context["ti"].xcom_pull(task_ids=task_id)
+    value = result_of(context, task_id)
     if value is None:
         raise PermanentError(
             "This task needs the result of an earlier one",

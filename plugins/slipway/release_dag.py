@@ -66,8 +66,9 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         on_success_callback=on_success(model),
         doc_md=_documentation(model, stale),
     ) as dag:
-
-        @task(task_id="process_request")
+        # One XCom: without this Airflow would also store each of the plan's members, in a request of its own.
+        # https://airflow.apache.org/docs/apache-airflow/stable/tutorial/taskflow.html#multiple-outputs-inference
+        @task(task_id="process_request", multiple_outputs=False)
         @with_error_block
         def read_request() -> dict[str, Any]:
             from slipway.plan import pull_revision

@@ -52,6 +52,15 @@ def shipped() -> DagBag:
     return bag()
 
 
+def test_no_task_of_a_release_has_airflow_store_what_nobody_reads(shipped):
+    """Each is a request to Airflow's API server: rendered fields that are no templates, and parts of a result."""
+    tasks = shipped.dags["iris-model"].tasks
+    assert [task.task_id for task in tasks if task.multiple_outputs] == []
+    # The guard and the board read the rules of those that ask; the fields of a Python task are its arguments.
+    rendered = {task.task_id for task in tasks if task.template_fields}
+    assert rendered == {"process_request", "approve", "decide_trial"}
+
+
 @pytest.fixture
 def own_models(tmp_path, monkeypatch) -> Path:
     """A copy of include/ that a test may break; returns its models folder."""

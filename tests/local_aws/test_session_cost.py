@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.aws.identity import resolve
+from slipway.aws.identity import IdentityHook, identity, resolve
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
 from tests.local_aws.hooks import lead_hooks_to
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.local_aws
 
 
 @pytest.mark.parametrize("count", [1, 8])
-def test_a_task_assumes_its_connections_role_once_and_asks_once_who_it_is(local_aws, monkeypatch, count):
+def test_a_task_assumes_its_connections_role_once_which_tells_it_who_it_is(local_aws, monkeypatch, count):
     lead_hooks_to(local_aws.endpoint_url, monkeypatch)
     monkeypatch.setenv("AIRFLOW_CONN_OF_A_ROLE", AIRFLOW_CONNECTION)
     since = len(local_aws.asked())
@@ -21,4 +21,6 @@ def test_a_task_assumes_its_connections_role_once_and_asks_once_who_it_is(local_
         assert S3Hook(aws_conn_id="of_a_role").objects(bucket, "training_jobs/nothing") == []
         assert SageMakerHook(aws_conn_id="of_a_role").describe_endpoint("nothing") is None
     calls = [line["operation"] for line in local_aws.asked()[since:] if line["service"] == "sts"]
-    assert calls == ["AssumeRole", "GetCallerIdentity"]
+    assert calls == ["AssumeRole"]
+    asked = IdentityHook(aws_conn_id="of_a_role").conn.get_caller_identity()
+    assert (identity("of_a_role").arn, identity("of_a_role").account) == (asked["Arn"], asked["Account"])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.errors import PermanentError
-from slipway.plan import ReleasePlan, Revision, pull_package_arn, pull_plan, pull_revision
+from slipway.plan import ReleasePlan, Revision, pull_package_arn, pull_plan, pull_revision, result_of
 from slipway.states import Environment
 
 REVISION = Revision("bucket", "key", "v1", "etag", 10, "2024-01-31T23:59:59+00:00")
@@ -41,6 +41,15 @@ def test_tasks_pull_what_earlier_ones_left():
     assert pull_plan(context) == PLAN
     assert pull_revision(context) == REVISION
     assert pull_package_arn(context) == "arn"
+
+
+def test_a_result_is_asked_for_once_in_a_process_also_one_that_is_missing():
+    asked = []
+    results = {"process_request": PLAN.to_xcom(), "register": {"model_package_arn": "arn"}}
+    context = {"ti": SimpleNamespace(xcom_pull=lambda task_ids: asked.append(task_ids) or results.get(task_ids))}
+    for _ in range(3):
+        assert (pull_plan(context), pull_package_arn(context), result_of(context, "stress_dev")) == (PLAN, "arn", None)
+    assert asked == ["process_request", "register", "stress_dev"]
 
 
 def test_a_task_without_its_predecessors_result_says_so():

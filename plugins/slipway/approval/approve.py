@@ -20,7 +20,7 @@ from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approval_rules import Approval
 from slipway.notices.news import about_error, version_of
 from slipway.notices.send import Message, Notice, Notices
-from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan
+from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan, result_of
 from slipway.registry.approval_check import check_counts
 from slipway.registry.artefact import artefact_of
 from slipway.registry.decisions import DecisionRecordHook
@@ -118,21 +118,21 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     def screen(self, context: Context, question: Question) -> str:
         """Write the approval screen."""
         ti, rules, plan = context["ti"], self.parsed_rules, pull_plan(context)
-        evaluation = ti.xcom_pull(task_ids="evaluate") or {}
+        evaluation = result_of(context, "evaluate") or {}
         live_arn = (evaluation.get("live") or {}).get("model_package_arn")
         return facts.markdown(
             facts.Facts(
                 plan=plan,
                 evaluation=evaluation,
-                registration=ti.xcom_pull(task_ids="register") or {},
-                test=ti.xcom_pull(task_ids="test_dev") or {},
+                registration=result_of(context, "register") or {},
+                test=result_of(context, "test_dev") or {},
                 artefact=artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
                 contents=Contents.from_xcom(ti.xcom_pull(task_ids="process_request", key=CONTENTS)),
                 live_contents=live_contents(live_arn, plan, self.registry, self.uploads),
                 instances=running_now(plan.endpoint(Environment.PRODUCTION), self.sagemaker),
                 strategy=self.strategy,
                 ends_at=self.open_until(question),
-                stress=ti.xcom_pull(task_ids=STRESS_DEV),
+                stress=result_of(context, STRESS_DEV),
                 stress_wanted=STRESS_DEV in self.upstream_task_ids,
                 run_url=run_url(ti.dag_id, ti.run_id),
                 uploader=question.uploader,

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient
 from slipway.aws.placeholders import PLACEHOLDERS, AwsIdentity
-from slipway.aws.session import AwsHook
+from slipway.aws.session import AwsHook, assumed_role
 from slipway.errors import PermanentError
 
 # Whose credentials the sessions of this process have, which stays the same for each of them.
@@ -22,7 +22,7 @@ class IdentityHook(AwsHook):
 
     @patient
     def identity(self) -> AwsIdentity:
-        """Ask for the caller's account, once for each session.
+        """Find out the caller's account: from the role that was assumed, or by a call, once for each session.
 
         https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
@@ -40,13 +40,17 @@ class IdentityHook(AwsHook):
                 why="neither the connection nor the environment names one",
                 fix="export AWS_DEFAULT_REGION, or set region_name in the connection's extra",
             )
-        client: Any = self.conn
-        with aws_call("find out the AWS account", self.aws_conn_id or "no connection"):
-            caller = client.get_caller_identity()
-        arn = caller["Arn"]
-        found = AwsIdentity(account=caller["Account"], region=region, partition=arn.split(":")[1], arn=arn)
+        arn = assumed_role(session) or self._caller()
+        _, partition, _, _, account, _ = arn.split(":", 5)
+        found = AwsIdentity(account=account, region=region, partition=partition, arn=arn)
         _known[session] = found
         return found
+
+    def _caller(self) -> str:
+        client: Any = self.conn
+        with aws_call("find out the AWS account", self.aws_conn_id or "no connection"):
+            arn: str = client.get_caller_identity()["Arn"]
+        return arn
 
 
 def same_principal(one: str, other: str) -> bool:

@@ -7,8 +7,10 @@ from urllib.parse import quote
 
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 
+from slipway.host.link_buttons import keep_address
+
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk import BaseOperator
 
 
 def console_of(aws_conn_id: str | None) -> str:
@@ -28,35 +30,26 @@ class _ConsoleLink(BaseAwsLink):
     """A link to a resource in the console of its connection."""
 
     @classmethod
-    def persist_for(
-        cls, arn: str, context: Context, operator: BaseOperator, aws_conn_id: str | None, **fields: Any
-    ) -> None:
-        """Store the link of a resource.
+    def keep_for(cls, arn: str, operator: BaseOperator, aws_conn_id: str | None, **fields: Any) -> None:
+        """Have Airflow store the link of a resource when the task ends or waits.
 
         :param arn: any ARN of the resource's account and region
-        :param context: the task's Airflow context
         :param operator: the task's operator
         :param aws_conn_id: Airflow connection with the AWS credentials
         :param fields: the other fields of the link's format
         """
         _, partition, _, region, _ = arn.split(":", 4)
-        cls.persist(
-            context=context,
-            operator=operator,
-            region_name=region,
-            aws_partition=partition,
-            console_url=console_of(aws_conn_id),
-            **fields,
-        )
+        place = {"region_name": region, "aws_domain": cls.get_aws_domain(partition)}
+        keep_address(operator, cls, cls().format_link(**place, console_url=console_of(aws_conn_id), **fields))
 
     def format_link(self, **kwargs: Any) -> str:
-        """Return the link; AWS's console is used for links that were stored without another."""
+        """Return the link, to AWS's console unless another is named."""
         console = kwargs.get("console_url") or BASE_AWS_CONSOLE_LINK.format(**kwargs)
         return super().format_link(**{**kwargs, "console": console})
 
 
 class TrainingJobLink(_ConsoleLink):
-    """A training job; hand ``job_name`` to persist()."""
+    """A training job; hand ``job_name`` to keep_for()."""
 
     name = "SageMaker training job"
     key = "sagemaker_training_job"
@@ -64,7 +57,7 @@ class TrainingJobLink(_ConsoleLink):
 
 
 class EndpointLink(_ConsoleLink):
-    """An endpoint; hand ``endpoint_name`` to persist()."""
+    """An endpoint; hand ``endpoint_name`` to keep_for()."""
 
     name = "SageMaker endpoint"
     key = "sagemaker_endpoint"
@@ -72,7 +65,7 @@ class EndpointLink(_ConsoleLink):
 
 
 class ModelPackageLink(_ConsoleLink):
-    """A model package's ARN in the Model Registry; hand ``model_package_arn`` to persist()."""
+    """A model package's ARN in the Model Registry; hand ``model_package_arn`` to keep_for()."""
 
     name = "SageMaker model package"
     key = "sagemaker_model_package"
@@ -82,7 +75,7 @@ class ModelPackageLink(_ConsoleLink):
 class CloudFormationStackLink(_ConsoleLink):
     """The stack with its events, resources and outputs.
 
-    :param stack_id: handed to persist(); the StackId
+    :param stack_id: handed to keep_for(); the StackId
     """
 
     name = "CloudFormation stack"
@@ -97,7 +90,7 @@ class CloudFormationStackLink(_ConsoleLink):
 
 
 class DashboardLink(_ConsoleLink):
-    """An endpoint's dashboard; hand ``dashboard_name`` to persist()."""
+    """An endpoint's dashboard; hand ``dashboard_name`` to keep_for()."""
 
     name = "CloudWatch dashboard"
     key = "cloudwatch_dashboard"

@@ -10,11 +10,13 @@ import time
 from collections.abc import Hashable
 from functools import cache, cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import botocore.loaders
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from botocore.credentials import RefreshableCredentials
 from botocore.hooks import HierarchicalEmitter
 
 from slipway.aws.request_metrics import count_requests
@@ -27,6 +29,8 @@ _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
     *("application-autoscaling", "resourcegroupstaggingapi"),
 )
+# The ARN of the session of the role that a session's credentials are of; none for other credentials.
+_assumed: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 # How long new hooks share a connection's session. Then the connection and its credentials are read again, which counts
 # in processes that live long, such as the triggerer.
 SHARED_SECONDS = 60.0
@@ -49,8 +53,27 @@ _quieten()
 class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
     """Makes sessions from shared parts; `[aws] session_factory` still counts."""
 
+    # The ARN of the session of a role that was assumed; None without one.
+    assumed: str | None = None
+
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
         return super()._create_basic_session({"botocore_session": _bare_session(), **session_kwargs})
+
+    def _create_session_with_assume_role(self, session_kwargs: dict[str, Any], deferrable: bool = False) -> Any:
+        if deferrable or self.conn.assume_role_method != "assume_role":
+            return super()._create_session_with_assume_role(session_kwargs, deferrable)
+        # As the provider does it, but its session would register botocore's handlers again.
+        session: Any = _bare_session()
+        session._credentials = RefreshableCredentials.create_from_metadata(
+            metadata=self._refresh_credentials(), refresh_using=self._refresh_credentials, method="sts-assume-role"
+        )
+        session.set_config_variable("region", self.basic_session.region_name)
+        return super()._create_basic_session({"botocore_session": session, **session_kwargs})
+
+    def _assume_role(self, sts_client: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = super()._assume_role(sts_client)
+        self.assumed = answer["AssumedRoleUser"]["Arn"]
+        return answer
 
 
 @cache
@@ -112,7 +135,7 @@ class AwsHook(AwsGenericHook[Any]):
     def conn_config(self) -> AwsConnectionWrapper:
         """The connection, with what this hook has of its own."""
         return AwsConnectionWrapper(
-            conn=self._share().connection,
+            conn=self._shared.connection,
             region_name=self._region_name,
             botocore_config=self._config,
             verify=self._verify,
@@ -128,7 +151,7 @@ class AwsHook(AwsGenericHook[Any]):
         region_name = region_name or self.region_name
         if deferrable:
             return self._new_session(region_name, deferrable=True)
-        shared = self._share()
+        shared = self._shared
         with shared.making:
             if region_name not in shared.sessions:
                 shared.sessions[region_name] = self._new_session(region_name)
@@ -138,15 +161,16 @@ class AwsHook(AwsGenericHook[Any]):
         """Return the client of the connection; one with a configuration, or of aiobotocore, is made anew each time."""
         if deferrable or config or self._config:
             return super().get_client_type(region_name, config, deferrable)
-        shared = self._share()
+        shared = self._shared
         key = (self.client_type, region_name or self.region_name, self._verify)
         with shared.making:
             if key not in shared.clients:
                 shared.clients[key] = super().get_client_type(region_name)
             return shared.clients[key]
 
-    def _share(self) -> _Shared:
-        """Return what the hooks of the connection share, as long as the environment says the same about it."""
+    @cached_property
+    def _shared(self) -> _Shared:
+        """What the hooks of the connection share, as long as the environment says the same about it."""
         said = tuple((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "AIRFLOW_CONN_")))
         key = (self.aws_conn_id, said)
         found = SHARED.get(key)
@@ -162,12 +186,25 @@ class AwsHook(AwsGenericHook[Any]):
         core = getattr(session, "_session", session)
         core.register_component("data_loader", _LOADER)
         count_requests(core)
+        if factory.assumed and not deferrable:
+            _assumed[session] = factory.assumed
         return session
 
     def _get_caller(self, target_function_name: str = "execute") -> str:
         # For this word of the user agent the provider reads the source of every frame of the stack, each time a client
         # is made: a third of the time that a task of a release takes.
         return "Slipway"
+
+
+def assumed_role(session: Any) -> str | None:
+    """Return the ARN of the session of the role that a session's credentials are of; None if they are of none.
+
+    AssumeRole answers with the same ARN that GetCallerIdentity would.
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumedRoleUser.html
+
+    :param session: of a hook
+    """
+    return _assumed.get(session)
 
 
 @cache

@@ -23,7 +23,7 @@ _BUSY_TEXT = "already in progress"
 # Between two looks at a detection: it takes seconds, and may take minutes. Their number bounds the calls. A task holds
 # its worker slot meanwhile, so the first looks come soon.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DetectStackDrift.html
-PAUSES_SECONDS = (0.2, 0.4, 0.8, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
+PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,22 @@ class StackDriftHook(AwsHook):
 
     service = "cloudformation"
 
-    def detect(self, stack_id: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS) -> list[ResourceDrift]:
-        """Have CloudFormation compare a stack's resources with its template, and wait for the result.
+    def wait(
+        self, stack_id: str, detection: str | None, pauses_seconds: Sequence[float] = PAUSES_SECONDS
+    ) -> list[ResourceDrift]:
+        """Wait for the result of a detection.
 
         CloudFormation leaves out the types that it cannot read.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-supported-resources.html
 
         :param stack_id: the StackId of a stack that is not changing
+        :param detection: what `begin` returned; None has one begun when the one that runs has ended
         :param pauses_seconds: between two looks
         :returns: the resources that differ
         :raises slipway.errors.AwsError: when a call fails, or CloudFormation takes too long
         """
-        detection: str | None = None
         for pause_seconds in (*pauses_seconds, None):
-            detection = detection or self._begin(stack_id)
+            detection = detection or self.begin(stack_id)
             if detection and not self._runs(stack_id, detection):
                 return self._differing(stack_id)
             if pause_seconds is not None:
@@ -93,10 +95,14 @@ class StackDriftHook(AwsHook):
         )
 
     @patient
-    def _begin(self, stack_id: str) -> str | None:
-        """Begin a detection and return its id; None while another one runs, such as one whose id was lost.
+    def begin(self, stack_id: str) -> str | None:
+        """Have CloudFormation compare a stack's resources with its template.
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DetectStackDrift.html
+
+        :param stack_id: the StackId of a stack that is not changing
+        :returns: the detection's id; None while another one runs, such as one whose id was lost
+        :raises slipway.errors.AwsError: when the call fails
         """
         with aws_call("detect the drift of the stack", stack_id):
             try:

@@ -150,7 +150,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         past, deployed = survey.past(folders, keep)
         stacks = survey.stacks()
         in_use = survey.in_use(stacks)
-        gone = rules.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
+        gone = survey.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
         if any(stack.status.in_progress for stack in stacks):
             self.log.info("A stack is being changed: the next release collects models and endpoint configs")
             tagged = []

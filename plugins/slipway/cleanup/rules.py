@@ -19,7 +19,7 @@ class Past:
     :param home: the folder of its documents and its copy of the model, an S3 URI that ends in a slash
     :param package_arn: its model package; None if it registered none
     :param pending: whether the package waits for an approval
-    :param outputs: the folders that its training jobs wrote, in the same form
+    :param outputs: the folders that its training jobs wrote, in the same form; empty where they were not looked up
     """
 
     revision_id: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -17,6 +18,7 @@ from slipway.aws.s3 import S3Hook, StoredObject, uri
 from slipway.aws.sagemaker import Resource
 from slipway.aws.stacks import Stack
 from slipway.aws.tagging import TaggedResourcesHook
+from slipway.cleanup import rules
 from slipway.cleanup.account import AccountSurvey
 from slipway.cleanup.folders import Folders, ReleaseFolders
 from slipway.cleanup.rules import InUse, Past
@@ -98,6 +100,23 @@ class Survey:
         by_revision, deployed = self._registered(folders, keep_releases)
         return [self._past(one, by_revision.get(one)) for one in folders], deployed
 
+    def superseded(self, past: Iterable[Past], sequence: str, in_use: InUse, kept: Collection[str]) -> list[Past]:
+        """Choose the releases that may be removed, as rules.superseded, with the folders that their jobs wrote.
+
+        Those folders take calls for each release, so they are looked up only of those that nothing else keeps.
+        """
+        candidates = rules.superseded(list(past), sequence, in_use, kept)
+        return rules.superseded(list(map(self._with_outputs, candidates)), sequence, in_use, kept)
+
+    def _with_outputs(self, past: Past) -> Past:
+        try:
+            pinned = self._revision(past.revision_id)
+        except PermanentError as error:
+            # Without a sequence nothing of it is removed.
+            log.warning("%s. Everything of this release is kept", error.problem)
+            return replace(past, sequence=None)
+        return replace(past, outputs=tuple(self._outputs(pinned))) if pinned else past
+
     def package(self, arn: str) -> Mapping[str, Any] | None:
         """Return the answer of DescribeModelPackage, which is cached; None if the package was deleted."""
         if arn not in self._packages and (found := self.registry.describe_model_package(arn)):
@@ -160,7 +179,7 @@ class Survey:
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
         home = uri(self.bucket, names.release_prefix(self.prefix, revision_id))
         try:
-            claim, pinned = self._claim(revision_id), self._revision(revision_id)
+            claim = self._claim(revision_id)
         except PermanentError as error:
             # Without a sequence nothing of it is removed.
             log.warning("%s. Everything of this release is kept", error.problem)
@@ -173,7 +192,6 @@ class Survey:
             home,
             package["ModelPackageArn"] if package else None,
             status == ModelApprovalStatus.PENDING,
-            tuple(self._outputs(pinned)) if pinned else (),
         )
 
     def _claim(self, revision_id: str) -> Claim | None:

@@ -54,6 +54,8 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
     :param environment: development or production
     """
 
+    # None: prepare() sets what the base class takes as templates.
+    template_fields = ()
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
@@ -122,10 +124,10 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
         name = plan.endpoint(self.environment)
         arn = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:endpoint/{name}"
-        EndpointLink.persist_for(arn, context, self, self.aws_conn_id, endpoint_name=name)
+        EndpointLink.keep_for(arn, self, self.aws_conn_id, endpoint_name=name)
         if self.environment is Environment.PRODUCTION:
             dashboard = dashboard_name(name, aws.region)
-            DashboardLink.persist_for(arn, context, self, self.aws_conn_id, dashboard_name=dashboard)
+            DashboardLink.keep_for(arn, self, self.aws_conn_id, dashboard_name=dashboard)
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
         if roll_back_target(context) is not None:

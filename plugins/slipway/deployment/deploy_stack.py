@@ -76,6 +76,10 @@ class CloudFormationDeployOperator(StackOperator):
     def prepare(self, context: Context) -> None:
         """Set what is only known when the task runs; called at the start and after every wait."""
 
+    def look(self) -> Stack | None:
+        """Describe the stack; what a subclass has read of its resources is read again after each look."""
+        return self.hook.describe_stack(self.stack_name)
+
     def parameters_for(self, stack: Stack | None) -> dict[str, str]:
         """Return the parameters, given the current stack."""
         return self.parameters
@@ -168,14 +172,14 @@ class CloudFormationDeployOperator(StackOperator):
                 self.hook.delete_change_set(self.stack_name, self._prepared_change_set)
 
     def _advance(self, context: Context, deadline: float, failure: str | None = None) -> dict[str, Any]:
-        stack = self.hook.describe_stack(self.stack_name)
+        stack = self.look()
         self.log.info("The stack %s is %s", self.stack_name, stack.status if stack else "missing")
         if time.time() >= deadline:
             self._raise_timeout(" ".join(filter(None, [stack.status, stack.reason])) if stack else "")
         if stack is None or stack.status is StackStatus.REVIEW_IN_PROGRESS:
             return self._apply(context, stack, deadline, failure)
         self._check_ours(stack)
-        self._link(context, stack)
+        self._link(stack)
         if stack.status.in_progress:
             ours = change_sets.in_flight(self.hook, self._change_request(stack))
             self._wait_for_stack(StackWait.DEPLOYED if ours else StackWait.IDLE, deadline, change_set=ours)
@@ -218,7 +222,7 @@ class CloudFormationDeployOperator(StackOperator):
                 fix="correct the template or its parameters and clear this task",
             )
         self._prepared_change_set = change_set.name
-        now = self.hook.describe_stack(self.stack_name)
+        now = self.look()
         if now is None or now.stack_id != change_set.stack_id or (stack and now.status is not stack.status):
             self.hook.delete_change_set(self.stack_name, change_set.name)
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
@@ -227,7 +231,7 @@ class CloudFormationDeployOperator(StackOperator):
             self.before_execution(context, now)
         executed = self.hook.execute_change_set(self.stack_name, change_set.name)
         self._prepared_change_set = None
-        self._link(context, now)
+        self._link(now)
         if not executed:
             self.log.info("The change set %s is no longer valid: another run changed the stack first", change_set.name)
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
@@ -238,7 +242,7 @@ class CloudFormationDeployOperator(StackOperator):
     def _conclude(
         self, context: Context, change_set_name: str, deadline: float, failure: str | None, began: float | None
     ) -> dict[str, Any]:
-        stack = self.hook.describe_stack(self.stack_name)
+        stack = self.look()
         if stack is None:
             raise self._gone()
         change_set = self.hook.describe_change_set(self.stack_name, change_set_name)
@@ -288,11 +292,11 @@ class CloudFormationDeployOperator(StackOperator):
         return replace(request, name=change_sets.content_name(self.change_set_prefix, request))
 
     def _unchanged(self, context: Context) -> dict[str, Any]:
-        stack = self.hook.describe_stack(self.stack_name)
+        stack = self.look()
         if stack is None:
             raise self._gone()
         self.log.info("The stack %s needs no change", stack.name)
-        self._link(context, stack)
+        self._link(stack)
         self.check_deployed(stack)
         return self._result(stack, "unchanged")
 

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -71,12 +71,20 @@ class StackComparison:
     """Compares stacks of endpoint.yaml with what is live.
 
     :param sagemaker: SageMaker
-    :param autoscaling: Application Auto Scaling
     :param detection: CloudFormation's drift detection
+    :param endpoint: describes the stack's endpoint; None if there is none
+    :param scaling_drift: finds how the variants are scaled otherwise than the stack says
     """
 
-    def __init__(self, sagemaker: SageMakerHook, autoscaling: AutoScalingHook, detection: StackDriftHook) -> None:
-        self._sagemaker, self._autoscaling, self._detection = sagemaker, autoscaling, detection
+    def __init__(
+        self,
+        sagemaker: SageMakerHook,
+        detection: StackDriftHook,
+        endpoint: Callable[[], Mapping[str, Any] | None],
+        scaling_drift: Callable[[Stack], list[str]],
+    ) -> None:
+        self._sagemaker, self._detection = sagemaker, detection
+        self._endpoint, self._scaling_drift = endpoint, scaling_drift
 
     def differences(self, stack: Stack, share: float | None) -> list[Difference]:
         """Compare a stack with what is live; the number of calls does not depend on how much the stack holds.
@@ -88,13 +96,16 @@ class StackComparison:
         """
         if stack.status.in_progress or ENDPOINT_CONFIG_NAME not in stack.outputs:
             return []
-        endpoint = self._sagemaker.describe_endpoint(stack.parameters["EndpointName"])
+        # CloudFormation's part takes longest, so it goes on while the rest is compared.
+        detectable = stack.status in _DETECTABLE
+        detection = self._detection.begin(stack.stack_id) if detectable else None
+        endpoint = self._endpoint()
         found = list(of_endpoint(stack, endpoint, share))
         if endpoint:
             found += of_tags(stack, endpoint["EndpointArn"], self._sagemaker.list_tags(endpoint["EndpointArn"]))
-        found += [Difference(what, Remedy.REGISTERED_AGAIN) for what in scaling.drift(stack, self._autoscaling)]
-        if stack.status in _DETECTABLE:
-            found += of_resources(self._detection.detect(stack.stack_id))
+        found += [Difference(what, Remedy.REGISTERED_AGAIN) for what in self._scaling_drift(stack)]
+        if detectable:
+            found += of_resources(self._detection.wait(stack.stack_id, detection))
         return found
 
 
@@ -112,7 +123,12 @@ def of_stack(stack_name: str, aws_conn_id: str | None) -> list[Difference] | Non
     if stack.status.in_progress:
         return None
     sagemaker, autoscaling = SageMakerHook(aws_conn_id=aws_conn_id), AutoScalingHook(aws_conn_id=aws_conn_id)
-    comparison = StackComparison(sagemaker, autoscaling, StackDriftHook(aws_conn_id=aws_conn_id))
+    comparison = StackComparison(
+        sagemaker,
+        StackDriftHook(aws_conn_id=aws_conn_id),
+        lambda: sagemaker.describe_endpoint(stack.parameters["EndpointName"]),
+        lambda stack: scaling.drift(stack, autoscaling),
+    )
     return comparison.differences(stack, weights.stated_share(stack.parameters))
 
 

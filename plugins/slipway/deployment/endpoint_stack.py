@@ -30,15 +30,31 @@ class EndpointStackOperator(CloudFormationDeployOperator):
     sagemaker = client(SageMakerHook)
     autoscaling = client(AutoScalingHook)
     detection = client(StackDriftHook)
+    # What was read since the last look.
+    _endpoint: tuple[dict[str, Any] | None] | None = None
+    _scaling: list[str] | None = None
 
     @property
     def endpoint_name(self) -> str:
         """The endpoint's name."""
         raise NotImplementedError
 
+    def look(self) -> Stack | None:
+        """Describe the stack; the endpoint and its scaling are read once between two looks, for all checks."""
+        self._endpoint, self._scaling = None, None
+        return super().look()
+
     def endpoint(self) -> dict[str, Any] | None:
         """Describe the endpoint; None if there is none."""
-        return self.sagemaker.describe_endpoint(self.endpoint_name)
+        if self._endpoint is None:
+            self._endpoint = (self.sagemaker.describe_endpoint(self.endpoint_name),)
+        return self._endpoint[0]
+
+    def scaling_drift(self, stack: Stack) -> list[str]:
+        """Find how the variants are scaled otherwise than their stack says."""
+        if self._scaling is None:
+            self._scaling = scaling.drift(stack, self.autoscaling)
+        return self._scaling
 
     def has_vanished(self, stack: Stack) -> bool:
         """Return whether the endpoint was deleted by hand."""
@@ -46,7 +62,7 @@ class EndpointStackOperator(CloudFormationDeployOperator):
 
     def first_step(self, stack: Stack) -> dict[str, str] | None:
         """Return the parameters that deregister the variants from auto scaling, or None if that is not needed."""
-        drifted = bool(scaling.drift(stack, self.autoscaling))
+        drifted = bool(self.scaling_drift(stack))
         return parameters.suspension(stack.parameters, self.parameters_for(stack), register_again=drifted)
 
     def reverts_drift(self, stack: Stack) -> bool:
@@ -62,7 +78,7 @@ class EndpointStackOperator(CloudFormationDeployOperator):
 
     def differences(self, stack: Stack) -> list[drift.Difference]:
         """Compare the stack with what is live."""
-        comparison = drift.StackComparison(self.sagemaker, self.autoscaling, self.detection)
+        comparison = drift.StackComparison(self.sagemaker, self.detection, self.endpoint, self.scaling_drift)
         return comparison.differences(stack, self.wanted_share(stack))
 
     def undo_of_first_step(self, stack: Stack) -> dict[str, str] | None:

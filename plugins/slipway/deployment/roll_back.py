@@ -82,7 +82,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         # The previous holder of the lease may have deployed meanwhile.
         self._plan = self._plan_for(self._package(target, order), order)
         self.log.info("%s rolls production back to %s", order.by, self._arn)
-        ModelPackageLink.persist_for(self._arn, context, self, self.aws_conn_id, model_package_arn=self._arn)
+        ModelPackageLink.keep_for(self._arn, self, self.aws_conn_id, model_package_arn=self._arn)
         context["ti"].xcom_push(CONTENTS, self._contents)
         return self._plan.to_xcom()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -17,9 +17,6 @@ from slipway.deployment.wait import ChangeSetTrigger, StackTrigger, StackWait
 from slipway.errors import NameConflict, StackFailed
 from slipway.host.task_errors import TaskErrors
 from slipway.states import StackStatus
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 # Stacks in these states cannot be updated, only deleted.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html
@@ -164,8 +161,8 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
             fix="look at its events in the CloudFormation console, then clear this task: it continues where it stopped",
         )
 
-    def _link(self, context: Context, stack: Stack) -> None:
-        CloudFormationStackLink.persist_for(stack.stack_id, context, self, self.aws_conn_id, stack_id=stack.stack_id)
+    def _link(self, stack: Stack) -> None:
+        CloudFormationStackLink.keep_for(stack.stack_id, self, self.aws_conn_id, stack_id=stack.stack_id)
 
     def _wait_for_stack(self, wait: StackWait, deadline: float, *, stack: str | None = None, **resume: Any) -> NoReturn:
         self._defer(StackTrigger, deadline, resume, stack=stack or self.stack_name, wait=wait.value)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 
+from slipway.host.link_buttons import keep_address
 from slipway.host.xcoms import read_xcom
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
 
 
@@ -30,6 +31,8 @@ class _RunLink(BaseOperatorLink):
         :param run_id: the run
         """
         context["ti"].xcom_push(key=cls.key, value={"dag_id": dag_id, "run_id": run_id})
+        if isinstance(operator := context.get("task"), BaseOperator):
+            keep_address(operator, cls, run_url(dag_id, run_id))
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the address of the run's page; nothing if the task has named no run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from airflow.sdk import BaseOperator, Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -84,6 +84,16 @@ def keep_error(error: SlipwayError) -> None:
 
 class TaskErrors(BaseOperator):
     """The base of every operator of Slipway: its errors are logged and kept, also after a deferral."""
+
+    def prepare_for_execution(self) -> Self:
+        """Begin without link buttons; the task keeps those that it has, see slipway.host.link_buttons.
+
+        Airflow would ask each link of the class for its address, and store it, at the end and at every wait: two
+        requests for each, most of them for nothing.
+        """
+        made = super().prepare_for_execution()
+        made.operator_extra_links = ()
+        return made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

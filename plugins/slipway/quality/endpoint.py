@@ -24,7 +24,7 @@ from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.load.rows import Row
 from slipway.names import LIVE_VARIANT
-from slipway.plan import TESTED_AT, ReleasePlan, named_package_arn, pull_package_arn, pull_plan
+from slipway.plan import TESTED_AT, ReleasePlan, named_package_arn, pull_package_arn, pull_plan, result_of
 from slipway.quality import champion, golden
 from slipway.quality.gates import judge_answers
 from slipway.quality.held_out import HeldOutHook, check_labels
@@ -108,7 +108,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
         return self._test(context, deadline=deadline)
 
     def _test(self, context: Context, *, deadline: float) -> dict[str, Any]:
-        plan, ti = pull_plan(context), context["ti"]
+        plan = pull_plan(context)
         name = plan.endpoint(self.environment)
         endpoint = self.hook.describe_endpoint(name)
         if endpoint is None:
@@ -128,10 +128,10 @@ class EndpointTestOperator(StageMixin, BaseOperator):
                 why=endpoint.get("FailureReason") or "SageMaker gives no reason",
                 fix=f"fix what the reason names, then {self._deploy_again}",
             )
-        deployed = ti.xcom_pull(task_ids=f"deploy_{self.environment.short}")
+        deployed = result_of(context, f"deploy_{self.environment.short}")
         outputs = deployed["outputs"]
         registered = self._data_url(context, plan)
-        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, self.model.aws_conn_id, endpoint_name=name)
+        EndpointLink.keep_for(endpoint["EndpointArn"], self, self.model.aws_conn_id, endpoint_name=name)
         check_config(endpoint, outputs, plan.revision_id)
         served = containers(self.hook, endpoint)
         ours = variant_serving(registered, data_urls(served), name)

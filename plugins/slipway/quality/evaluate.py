@@ -13,7 +13,7 @@ from slipway.deployment.history import live_arn
 from slipway.errors import GateFailed
 from slipway.formats.json_numbers import json_value, number_of, number_text
 from slipway.host.task_errors import TaskErrors
-from slipway.plan import ReleasePlan, pull_plan
+from slipway.plan import ReleasePlan, pull_plan, result_of
 from slipway.quality.gates import GateResult, judge_metrics
 from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
@@ -48,7 +48,7 @@ class EvaluateOperator(TaskErrors):
         :returns: The metrics, the gates with their results, and the live model with its metrics.
         :raises slipway.errors.GateFailed: Naming every gate that failed and the metric's value.
         """
-        trained = context["ti"].xcom_pull(task_ids="train")
+        trained = result_of(context, "train")
         metrics = {name: number_of(value) for name, value in trained["metrics"].items()}
         gates = judge_metrics(self.model.gates, metrics)
         live = self._live(pull_plan(context))

@@ -17,7 +17,7 @@ from slipway.aws.s3 import S3Hook, uri
 from slipway.formats.encoding import encoded
 from slipway.formats.json_numbers import json_value, number_of
 from slipway.host.task_errors import TaskErrors
-from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, result_of
 from slipway.registry.artefact import Artefact
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
@@ -72,7 +72,7 @@ class RegisterModelOperator(TaskErrors):
         :raises slipway.errors.PermanentError: when the job's artefact is gone
         :raises slipway.errors.AwsError: when a call fails
         """
-        plan, trained = pull_plan(context), context["ti"].xcom_pull(task_ids="train")
+        plan, trained = pull_plan(context), result_of(context, "train")
         self.registry.ensure_model_package_group(
             plan.model_package_group,
             description=f"Versions of {plan.prefix}, registered by Slipway",
@@ -97,7 +97,7 @@ class RegisterModelOperator(TaskErrors):
         else:
             arn = package["ModelPackageArn"]
             self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
-        ModelPackageLink.persist_for(arn, context, self, self.aws_conn_id, model_package_arn=arn)
+        ModelPackageLink.keep_for(arn, self, self.aws_conn_id, model_package_arn=arn)
         return {"model_package_arn": arn, "version": int(names.package_version(arn))}
 
     def _keep_artefact(self, plan: ReleasePlan, trained_url: str) -> Artefact:

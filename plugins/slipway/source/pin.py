@@ -54,6 +54,8 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
     """
 
     aws_hook_class = S3Hook  # type: ignore[assignment]
+    # None: what is rendered costs a request, and nothing here is a template.
+    template_fields = ()
     operator_extra_links = (ReleasedByLink(),)
     # A class attribute, because Airflow does not let operators set new attributes.
     run_exists = staticmethod(runs.exists)

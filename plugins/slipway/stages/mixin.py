@@ -13,7 +13,7 @@ from slipway.host.links import NewerReleaseLink, run_url
 from slipway.host.task_errors import TaskErrors
 from slipway.notices.news import about_error
 from slipway.notices.send import Notice, Notices
-from slipway.plan import ReleasePlan, pull_plan
+from slipway.plan import ReleasePlan, pull_plan, result_of
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, How
 from slipway.stages.board import Entry, Outcome
@@ -167,7 +167,7 @@ class StageMixin(TaskErrors):
         :param comment: why, for the Model Registry
         :raises slipway.errors.AwsError: when a call fails
         """
-        registration = context["ti"].xcom_pull(task_ids="register")
+        registration = result_of(context, "register")
         if not registration:
             return
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
+from slipway.host.link_buttons import keep
 from slipway.host.xcoms import read_xcom
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
 
 
@@ -35,6 +36,8 @@ class StressReportLink(BaseOperatorLink):
         """
         value = {"aws_conn_id": aws_conn_id, "bucket": bucket, "key": key}
         context["ti"].xcom_push(key=cls.key, value=value)
+        if isinstance(operator := context.get("task"), BaseOperator):
+            keep(operator, cls())
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the address of the report, or an empty text where there is none."""

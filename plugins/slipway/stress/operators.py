@@ -11,7 +11,7 @@ from slipway.errors import StressRefused
 from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.files import load_models
 from slipway.paths import models_folder
-from slipway.plan import pull_plan
+from slipway.plan import pull_plan, result_of
 from slipway.quality.served import check_config
 from slipway.stages.mixin import STAGE_OF, StageMixin, stage_gate
 from slipway.states import Environment
@@ -87,7 +87,7 @@ class ReleaseStressOperator(StageMixin, LoadOperator):
         stage = STAGE_OF[Environment.DEVELOPMENT]
         self.enter_stage(context, stage)
         endpoint = self.find(self.order)
-        outputs = context["ti"].xcom_pull(task_ids="deploy_dev")["outputs"]
+        outputs = result_of(context, "deploy_dev")["outputs"]
         check_config(endpoint, outputs, pull_plan(context).revision_id)
         found = self.send(context, self.order, endpoint)
         self.leave_stages(context, stage)

@@ -116,7 +116,7 @@ class LoadOperator(TaskErrors):
         place = _ReportPlace.of(order.model, context["run_id"])
         # Before the load is sent: a task that is told to end has no time for it.
         report_files.prepare()
-        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, conn_id, endpoint_name=order.endpoint_name)
+        EndpointLink.keep_for(endpoint["EndpointArn"], self, conn_id, endpoint_name=order.endpoint_name)
         StressReportLink.persist(context, conn_id, place.bucket, place.key(report_files.PAGE))
         began = datetime.now(UTC)
         result = self._run(plan, conn_id)

@@ -80,8 +80,9 @@ def ensure_airflow_id() -> str:
     Two tasks that make one at once may put different ids on their jobs. The job with the id that was overwritten is
     never found as an orphan: only its trigger stops it.
     """
-    if not airflow_id():
-        Variable.set(INSTANCE_VARIABLE, uuid.uuid4().hex, description="Marks the training jobs of this Airflow")
+    if found := airflow_id():
+        return found
+    Variable.set(INSTANCE_VARIABLE, uuid.uuid4().hex, description="Marks the training jobs of this Airflow")
     return Variable.get(INSTANCE_VARIABLE)
 
 

@@ -9,7 +9,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
-from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
 from slipway.aws.links import TrainingJobLink
@@ -68,7 +67,8 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
     """
 
     aws_hook_class = SageMakerHook  # type: ignore[assignment]
-    template_fields = aws_template_fields()
+    # None: what is rendered costs a request, and nothing here is a template.
+    template_fields = ()
     operator_extra_links = (TrainingJobLink(), NewerReleaseLink())
 
     def __init__(self, *, model: ModelConfig, quota_wait_seconds: float = 3600, **kwargs: Any) -> None:
@@ -127,7 +127,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                     job = self._create_or_adopt(plan, name, owner)
             except AwsError as error:
                 self._try_later(error, name, give_up_at)
-            TrainingJobLink.persist_for(job["TrainingJobArn"], context, self, self.aws_conn_id, job_name=name)
+            TrainingJobLink.keep_for(job["TrainingJobArn"], self, self.aws_conn_id, job_name=name)
             status = TrainingJobStatus(job["TrainingJobStatus"])
             if status not in _ENDED:
                 self._wait_for_job(job, owner)

@@ -15,7 +15,7 @@ from slipway.host.links import NewerReleaseLink, run_url
 from slipway.model.approval_rules import ApprovalStage, Rules
 from slipway.model.trial import Trial
 from slipway.notices.send import Notices
-from slipway.plan import pull_package_arn, pull_plan
+from slipway.plan import pull_package_arn, pull_plan, result_of
 from slipway.registry.record import NOBODY, How
 from slipway.states import BoardStage, Decider, TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison, judge
@@ -137,13 +137,13 @@ class TrialDecisionSensor(AskingOperator):
         how = {"decided_at": record.decided_at, "how": record.how, "comment": record.why}
         self.note_decision(context, {**decision, **how})
         self.hitl_summary_extra.update(record.to_xcom())
-        ModelPackageLink.persist_for(arn, context, self, self.aws_conn_id, model_package_arn=arn)
+        ModelPackageLink.keep_for(arn, self, self.aws_conn_id, model_package_arn=arn)
         self.log.info("%s", record)
         return record.to_xcom()
 
 
 def _comparison(context: Context) -> TrialComparison:
-    found = context["ti"].xcom_pull(task_ids="watch_trial")
+    found = result_of(context, "watch_trial")
     if not found or "live" not in found:
         raise PermanentError(
             "There are no figures to decide on",

@@ -15,6 +15,7 @@ from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import StackFailed, TrialFailed
 from slipway.model.trial import Trial
 from slipway.names import TRIAL_VARIANT
+from slipway.plan import result_of
 from slipway.states import ON_THE_WAY, BoardStage, Decider, EndpointStatus, Environment, TrialOutcome, TrialVerdict
 from slipway.trial.figures import TrialComparison, VariantFigures, error_limit
 from slipway.trial.metrics import TrialMetrics
@@ -121,7 +122,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         self._record: TrialRecord = record
 
     def _settle(self, context: Context, deadline: float) -> dict[str, Any]:
-        record, stack = self._record, self.hook.describe_stack(self.stack_name)
+        record, stack = self._record, self.look()
         if record.outcome in _OUTCOMES.values():
             self.log.info("This trial has ended: %s", record.outcome)
         elif stack and not stack.status.in_progress and self.undo_of_first_step(stack) is None:
@@ -286,5 +287,5 @@ class TrialSettleOperator(EndpointDeployOperator):
 
     def _live_figures(self, context: Context) -> VariantFigures:
         """Read the live model's figures of the trial: at a step of 100 % it gets no requests to compare with."""
-        watched = context["ti"].xcom_pull(task_ids="watch_trial")
+        watched = result_of(context, "watch_trial")
         return TrialComparison.from_json(watched).live if watched else VariantFigures()

@@ -24,7 +24,7 @@ from slipway.formats.stored import versioned
 from slipway.host.links import NewerReleaseLink
 from slipway.load.answers import Answers
 from slipway.names import LIVE_VARIANT, TRIAL_VARIANT
-from slipway.plan import TESTED_AT, pull_package_arn, pull_plan
+from slipway.plan import TESTED_AT, pull_package_arn, pull_plan, result_of
 from slipway.quality.served import answers_of, containers
 from slipway.stages.mixin import StageMixin
 from slipway.states import ON_THE_WAY, BoardStage, EndpointStatus, Environment, TrialOutcome
@@ -139,7 +139,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
         # After a verdict that left both variants in place, a cleared task watches again.
         again = standing.decided_at if standing and not standing.stands else ""
         # When test_prd runs again, its requests are among those that were watched.
-        tested = (context["ti"].xcom_pull(task_ids="test_prd") or {}).get(TESTED_AT, "")
+        tested = (result_of(context, "test_prd") or {}).get(TESTED_AT, "")
         identity = {"config": config, "after": again, "tested": tested}
         if not watch or any(watch.get(name, "") != value for name, value in identity.items()):
             watch = versioned({**identity, "began": time.time()})
@@ -200,7 +200,7 @@ class TrialWatchOperator(StageMixin, BaseOperator):
                 why=endpoint.get("FailureReason") or "SageMaker gives no reason",
                 fix="fix what the reason names, then clear deploy_prd and what follows",
             )
-        EndpointLink.persist_for(endpoint["EndpointArn"], context, self, self.model.aws_conn_id, endpoint_name=name)
+        EndpointLink.keep_for(endpoint["EndpointArn"], self, self.model.aws_conn_id, endpoint_name=name)
         return endpoint
 
     def _end_trial(self, context: Context, newer: Entry) -> NoReturn:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from airflow.sdk import BaseOperator
 
 from slipway.aws.links import (
     CloudFormationStackLink,
@@ -12,7 +13,6 @@ from slipway.aws.links import (
     TrainingJobLink,
     console_of,
 )
-from tests.unit.host.test_links import TaskInstance
 
 CONSOLE = "https://console.aws.amazon.com/sagemaker/home?region=us-west-2#"
 STACK_ID = "arn:aws:cloudformation:us-west-2:123456789012:stack/mlops-deploy-iris-model-dev/0a1b"
@@ -53,8 +53,13 @@ def test_the_dashboard_is_named_in_the_link():
     )
 
 
-class Pushing:
-    do_xcom_push = True
+def address_kept(link, arn, **fields):
+    """What Airflow stores when the task has kept a link for the connection ``elsewhere``."""
+    operator = BaseOperator(task_id="train").prepare_for_execution()
+    link.keep_for(arn, operator, "elsewhere", **fields)
+    (kept,) = operator.operator_extra_links
+    assert (kept.name, kept.xcom_key) == (link.name, link().xcom_key)
+    return kept.get_link(operator, ti_key=None)
 
 
 @pytest.fixture
@@ -80,18 +85,12 @@ def test_links_lead_to_the_console_that_the_connection_names(connection, url):
             "/cloudformation/home?region=us-west-2#/stacks/stackinfo?filteringStatus=active&stackId=a%2Fb",
         ),
     ):
-        ti = TaskInstance()
-        link.persist_for(STACK_ID, {"ti": ti}, Pushing(), "elsewhere", **fields)
-        assert link().format_link(**ti.xcoms[link.key]) == f"http://127.0.0.1:4566/_local_aws{path}"
+        assert address_kept(link, STACK_ID, **fields) == f"http://127.0.0.1:4566/_local_aws{path}"
 
 
 def test_a_connection_that_names_none_leads_to_aws(connection):
     connection()
-    ti = TaskInstance()
-    EndpointLink.persist_for(
-        STACK_ID.replace("arn:aws:", "arn:aws-cn:"), {"ti": ti}, Pushing(), "elsewhere", endpoint_name="x"
-    )
-    link = EndpointLink().format_link(**ti.xcoms[EndpointLink.key])
+    link = address_kept(EndpointLink, STACK_ID.replace("arn:aws:", "arn:aws-cn:"), endpoint_name="x")
     assert link == "https://console.amazonaws.cn/sagemaker/home?region=us-west-2#/endpoints/x"
 
 

@@ -48,7 +48,7 @@ def test_waits_for_another_detection_and_for_its_own_and_reads_all_pages(hook):
     added = difference("/AlarmActions/1", "ADD")
     changed = drift("B", "MODIFIED", difference("/Threshold", "NOT_EQUAL"), added)
     stub.add_response("describe_stack_resource_drifts", {"StackResourceDrifts": [changed]})
-    assert hook.detect(STACK) == [
+    assert hook.wait(STACK, hook.begin(STACK)) == [
         ResourceDrift("A", "AWS::CloudWatch::Alarm", "a", deleted=True),
         ResourceDrift("B", "AWS::CloudWatch::Alarm", "b", properties={"/Threshold": ("1", "2")}),
     ]
@@ -61,5 +61,5 @@ def test_gives_up_after_a_bounded_number_of_looks(hook):
     for _ in range(len(PAUSES_SECONDS) + 1):
         stub.add_response("describe_stack_drift_detection_status", status("DETECTION_IN_PROGRESS"))
     with pytest.raises(AwsError, match="has not finished its drift detection"):
-        hook.detect(STACK)
+        hook.wait(STACK, hook.begin(STACK))
     stub.assert_no_pending_responses()

@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +11,7 @@ from slipway.aws.endpoints import ListedEndpoint
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import StoredObject
 from slipway.cleanup.account import AccountSurvey
-from slipway.cleanup.rules import InUse, superseded
+from slipway.cleanup.rules import InUse, Past
 from slipway.cleanup.survey import Survey
 from slipway.errors import SlipwayError
 from tests.unit.stage_runs import MemoryDocuments
@@ -92,5 +92,21 @@ def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go
     answers = {key: {"Body": io.BytesIO(body.encode()), "ETag": "e"} for key, body in bodies.items()}
     made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answers[Key]))
     past, _ = made.past({one: [StoredObject("any", 1, NOON)] for one in (good, bad)}, 1)
-    assert [one.revision_id for one in superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())] == [good]
+    gone = made.superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())
+    assert [one.revision_id for one in gone] == [good]
     assert f"{bad}/{name}" in caplog.text and "is kept" in caplog.text
+
+
+def test_what_jobs_wrote_is_looked_up_of_no_release_that_is_kept():
+    made, asked = survey(), []
+    made.sagemaker = SimpleNamespace(describe_training_job=asked.append)
+    document = json.dumps(REVISION.to_xcom()).encode()
+    answer = {"Body": io.BytesIO(document), "ETag": "e"}
+    made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answer))
+    past = [
+        Past(revision_id=str(number), sequence=NOON.isoformat(), goes_on=False, home="s3://b/", package_arn=str(number))
+        for number in range(5)
+    ]
+    gone = made.superseded(past, (NOON + timedelta(days=1)).isoformat(), InUse(), {"0", "1", "2", "3"})
+    assert [one.revision_id for one in gone] == ["4"]
+    assert len(asked) == 1
