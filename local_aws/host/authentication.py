@@ -78,29 +78,39 @@ class Caller:
     access_key_id: str
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a request says about itself and its sender, before its signature is checked."""
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """What a request's head says, all that depends on neither the time nor the keys; two are equal if they are one."""
 
     method: str
     raw_path: str
     raw_query: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     signature: Any
+    signed: datetime
+    expires_seconds: int | None
     presigned: bool
     payload_hash: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a request says about itself and its sender, before its signature is checked."""
+
+    head: _Head
     credential: Any = field(repr=False)
 
     @property
     def service(self) -> str:
         """The service that the signature is for."""
-        service: str = self.signature.service
+        service: str = self.head.signature.service
         return service
 
     @property
     def proved_by_head(self) -> bool:
         """Tell whether the signature can be checked without the body."""
-        return bool(self.payload_hash) or (self.presigned and self.service == "s3")
+        return bool(self.head.payload_hash) or (self.head.presigned and self.service == "s3")
 
 
 class Authentication:
@@ -115,8 +125,11 @@ class Authentication:
         self._iam = modules["ministack.core.iam_evaluator"]
         self._responses = modules["ministack.core.responses"]
         self._inside = inside
-        # The clients of a load send hundreds of equal requests.
+        # The clients of a load send hundreds of equal requests. Each one's time, key and signature are checked.
+        self._head = lru_cache(1024)(self._read)
         self._expected = lru_cache(1024)(self._signature)
+        # IAM never gives an id out again, so a key's account stays the same; whether it is good is asked each time.
+        self._account = lru_cache(1024)(self._find_account)
 
     def claim(self, method: str, raw_path: str, raw_query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Claim:
         """Read who a request says it is from, and refuse what is wrong even without a signature check.
@@ -128,8 +141,16 @@ class Authentication:
         :returns: what `prove` checks
         :raises Unauthenticated: it is unsigned, too old, or signed with an unknown key
         """
-        sent = tuple(headers)
-        fields = _fields(sent)
+        head = self._head(method, raw_path, raw_query, tuple(headers))
+        _check_time(head)
+        return Claim(head, self._credential(head.signature.access_key_id, head.token))
+
+    def _read(self, method: str, raw_path: str, raw_query: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> _Head:
+        """Read a request's head.
+
+        :raises Unauthenticated: it is unsigned, or signed in a form that AWS refuses
+        """
+        fields = _fields(headers)
         query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True)
         presigned = self._is_presigned(fields, query)
         signature = (
@@ -138,12 +159,14 @@ class Authentication:
         if isinstance(signature, tuple):
             raise Unauthenticated(*signature)
         self._check_headers(signature, fields)
-        _check_time(signature, query if presigned else None)
+        signed = _signed_at(signature)
+        expires_seconds = _expires_seconds(signature, query) if presigned else None
         payload_hash = "" if presigned and signature.service == "s3" else fields.get("x-amz-content-sha256", "")
         _check_payload_hash(signature, payload_hash, presigned)
         token = query.get("X-Amz-Security-Token", [""])[0] if presigned else fields.get("x-amz-security-token", "")
-        credential = self._credential(signature.access_key_id, token)
-        return Claim(method, raw_path, raw_query, sent, signature, presigned, payload_hash, credential)
+        return _Head(
+            method, raw_path, raw_query, headers, signature, signed, expires_seconds, presigned, payload_hash, token
+        )
 
     def prove(self, claim: Claim, body: bytes | None) -> Caller:
         """Check a request's signature.
@@ -153,18 +176,9 @@ class Authentication:
         :returns: who sent it
         :raises Unauthenticated: the signature was not made with the key's secret, or not for this request
         """
-        signature = claim.signature
-        payload = claim.payload_hash or (_UNSIGNED if body is None else hashlib.sha256(body).hexdigest())
-        expected, key = self._expected(
-            claim.credential.secret_access_key,
-            claim.method,
-            claim.raw_path,
-            claim.raw_query,
-            claim.headers,
-            signature,
-            claim.presigned,
-            payload,
-        )
+        signature = claim.head.signature
+        payload = claim.head.payload_hash or (_UNSIGNED if body is None else hashlib.sha256(body).hexdigest())
+        expected, key = self._expected(claim.credential.secret_access_key, claim.head, payload)
         if signature.date_stamp != signature.amz_date[:8]:
             raise Unauthenticated("CredentialDateMismatch", "Date in Credential scope does not match the request's.")
         if not hmac.compare_digest(expected.encode(), signature.signature.encode()):
@@ -203,7 +217,17 @@ class Authentication:
             raise Unauthenticated("SignatureDoesNotMatch", "'Host' and all 'X-Amz-' headers must be signed.")
 
     def _credential(self, access_key_id: str, token: str) -> Any:
-        account = self._responses._account_from_sts_session(access_key_id)
+        found = self._iam.resolve_credential(access_key_id, self._account(access_key_id), token)
+        if isinstance(found, self._iam.CredentialResolutionError):
+            raise Unauthenticated(found.code, found.message)
+        return found
+
+    def _find_account(self, access_key_id: str) -> str:
+        """Name the account of a key.
+
+        :raises Unauthenticated: nobody has the key
+        """
+        account: str | None = self._responses._account_from_sts_session(access_key_id)
         try:
             account = account or self._iam.find_iam_access_key_account(access_key_id)
         except self._iam.AmbiguousAccessKeyError:
@@ -213,40 +237,29 @@ class Authentication:
         if account is None:
             unknown = self._iam._unknown_access_key()
             raise Unauthenticated(unknown.code, unknown.message)
-        found = self._iam.resolve_credential(access_key_id, account, token)
-        if isinstance(found, self._iam.CredentialResolutionError):
-            raise Unauthenticated(found.code, found.message)
-        return found
+        return account
 
-    def _signature(
-        self,
-        secret: str,
-        method: str,
-        raw_path: str,
-        raw_query: bytes,
-        headers: tuple[tuple[bytes, bytes], ...],
-        signature: Any,
-        presigned: bool,
-        payload_hash: str,
-    ) -> tuple[str, bytes]:
+    def _signature(self, secret: str, head: _Head, payload_hash: str) -> tuple[str, bytes]:
         """Sign a request as its sender should have; return the signature, and the key for its chunks."""
-        query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True)
-        fields = {**_fields(headers), "x-amz-content-sha256": payload_hash}
+        query = parse_qs(head.raw_query.decode("latin-1"), keep_blank_values=True)
+        fields = {**_fields(head.headers), "x-amz-content-sha256": payload_hash}
+        signature = head.signature
         _, to_sign = self._sigv4.header_signing_documents(
-            signature, method, raw_path, query, fields, b"", presigned=presigned
+            signature, head.method, head.raw_path, query, fields, b"", presigned=head.presigned
         )
         key = self._sigv4._cached_signing_key(secret, signature.date_stamp, signature.region, signature.service)
         return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), key
 
     def _check_body(self, claim: Claim, body: bytes, expected: str, key: bytes) -> None:
-        if _HASH.fullmatch(claim.payload_hash) and hashlib.sha256(body).hexdigest() != claim.payload_hash:
+        payload_hash = claim.head.payload_hash
+        if _HASH.fullmatch(payload_hash) and hashlib.sha256(body).hexdigest() != payload_hash:
             raise Unauthenticated(
                 "XAmzContentSHA256Mismatch",
                 "The provided 'x-amz-content-sha256' header does not match what was computed.",
                 400,
             )
-        if claim.payload_hash in _CHUNKED and not self._sigv4._chunk_signatures_match(
-            body, expected, claim.signature, key
+        if payload_hash in _CHUNKED and not self._sigv4._chunk_signatures_match(
+            body, expected, claim.head.signature, key
         ):
             raise Unauthenticated("SignatureDoesNotMatch", self._sigv4.SIGNATURE_MISMATCH)
 
@@ -264,29 +277,34 @@ def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return fields
 
 
-def _check_time(signature: Any, query: dict[str, list[str]] | None) -> None:
-    """Refuse a request that was signed too long ago, or for the future.
-
-    :param query: of a signed address, which may say how long it is valid
-    """
+def _signed_at(signature: Any) -> datetime:
     try:
-        signed = datetime.strptime(signature.amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return datetime.strptime(signature.amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         raise Unauthenticated("IncompleteSignature", "X-Amz-Date must be as 20240131T235959Z.") from None
-    now = datetime.now(UTC)
-    expires = (query or {}).get("X-Amz-Expires", [""])[0]
-    if query is not None and (expires or signature.service == "s3"):
-        if not (expires.isascii() and expires.isdigit() and 0 < int(expires) <= _LONGEST_EXPIRY_SECONDS):
-            why = f"X-Amz-Expires must be a number of seconds, {_LONGEST_EXPIRY_SECONDS} at most."
-            raise Unauthenticated("AuthorizationQueryParametersError", why, 400)
-        if now > signed + timedelta(seconds=int(expires)):
+
+
+def _expires_seconds(signature: Any, query: dict[str, list[str]]) -> int | None:
+    """Read how long a signed address is valid; None where it does not say so and need not."""
+    expires = query.get("X-Amz-Expires", [""])[0]
+    if not expires and signature.service != "s3":
+        return None
+    if expires.isascii() and expires.isdigit() and 0 < int(expires) <= _LONGEST_EXPIRY_SECONDS:
+        return int(expires)
+    why = f"X-Amz-Expires must be a number of seconds, {_LONGEST_EXPIRY_SECONDS} at most."
+    raise Unauthenticated("AuthorizationQueryParametersError", why, 400)
+
+
+def _check_time(head: _Head) -> None:
+    """Refuse a request that was signed too long ago, or for the future."""
+    signed, now, amz_date = head.signed, datetime.now(UTC), head.signature.amz_date
+    if head.expires_seconds is not None:
+        if now > signed + timedelta(seconds=head.expires_seconds):
             raise Unauthenticated("RequestExpired", "Request has expired")
     elif signed < now - _SKEW:
-        raise Unauthenticated("RequestTimeTooSkewed", f"Signature expired: {signature.amz_date} is too long ago.")
+        raise Unauthenticated("RequestTimeTooSkewed", f"Signature expired: {amz_date} is too long ago.")
     if signed > now + _SKEW:
-        raise Unauthenticated(
-            "RequestTimeTooSkewed", f"Signature not yet current: {signature.amz_date} is still later."
-        )
+        raise Unauthenticated("RequestTimeTooSkewed", f"Signature not yet current: {amz_date} is still later.")
 
 
 def _check_payload_hash(signature: Any, payload_hash: str, presigned: bool) -> None:
