@@ -21,7 +21,7 @@ from local_aws.host.requests import HttpRequest
 
 PRIVATE_PARTS = {
     "ministack.core.iam_actions": ("access_denied_response",),
-    "ministack.core.iam_evaluator": ("_fnmatch_compile",),
+    "ministack.core.iam_evaluator": ("_fnmatch_compile", "is_root_access_key"),
     "ministack.core.responses": ("set_request_account_id",),
     "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
 }
@@ -52,6 +52,8 @@ class Iam:
         self._responses = modules["ministack.core.responses"]
         self._accounts = modules["ministack.services.iam"]
         self._evaluator._fnmatch_compile = lru_cache(4096)(wildcard)
+        # It reads the environment, which does not change, several times for each call.
+        self._evaluator.is_root_access_key = lru_cache(1024)(self._evaluator.is_root_access_key)
         self.authentication = Authentication(modules, inside=_INSIDE)
         name_statements(modules)
         self.permissions = Permissions(modules, self._refused)

@@ -2,7 +2,8 @@
 
 A collection describes only the endpoints that have changed since the one before, of whatever model, and lists all of
 them once a day. So its cost does not follow the size of the account. What is remembered of an endpoint that was deleted
-keeps things for a day longer.
+keeps things for a day longer. Where many are new, as at the first look, those with another model's tag are left to that
+model's collections: a release deploys only packages of its own model.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ log = logging.getLogger(__name__)
 _LISTED_EVERY = timedelta(days=1)
 _OVERLAP = timedelta(minutes=10)
 # One collection describes so many endpoints, by three calls each; the next one goes on.
-_MOST = 2500
+_MOST = 500
+# More new or changed endpoints than these are looked for among the tagged ones, of which one call finds a hundred.
+_FEW = 10
+# The tagging API's index may lag: what has changed since then is described.
+_TAGS_KNOWN_AFTER = timedelta(hours=1)
 
 
 class UsedBy(TypedDict):
@@ -48,6 +53,18 @@ class UsedBy(TypedDict):
     data_urls: list[str]
 
 
+class OfModel(TypedDict):
+    """An endpoint of a model that has not collected since, as it is stored; it was not described.
+
+    created, modified: as in UsedBy.
+    model: the prefix in its tag.
+    """
+
+    created: str
+    modified: str
+    model: str
+
+
 @dataclass(frozen=True)
 class AccountUse:
     """What is remembered.
@@ -59,7 +76,7 @@ class AccountUse:
 
     looked: str | None = None
     listed: str | None = None
-    endpoints: dict[str, UsedBy] = field(default_factory=dict)
+    endpoints: dict[str, UsedBy | OfModel] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
@@ -79,8 +96,8 @@ class AccountUse:
         """Return what the endpoints use."""
         every = self.endpoints.values()
         return InUse(
-            frozenset(name for one in every for name in one["names"]),
-            frozenset(url for one in every for url in one["data_urls"]),
+            frozenset(name for one in every if "names" in one for name in one["names"]),
+            frozenset(url for one in every if "names" in one for url in one["data_urls"]),
         )
 
 
@@ -93,7 +110,11 @@ def _is_moment(value: Any) -> bool:
 
 def _is_use(value: Any) -> bool:
     """Tell whether an entry has all that a collection relies on."""
-    if not isinstance(value, dict) or not isinstance(value.get("settled"), bool):
+    if not isinstance(value, dict):
+        return False
+    if "model" in value:
+        return {type(value.get(one)) for one in OfModel.__annotations__} == {str}
+    if not isinstance(value.get("settled"), bool):
         return False
     used, urls = value.get("names"), value.get("data_urls")
     if not isinstance(used, list) or not isinstance(urls, list):
@@ -104,19 +125,28 @@ def _is_use(value: Any) -> bool:
 class AccountSurvey:
     """Read what the endpoints of an account use.
 
+    :param prefix: of the model that collects
     :param bucket: where the document is
     :param documents: S3
     :param sagemaker: SageMaker
     :param identity: finds out the account and the region
+    :param owners: finds the prefixes in the tags of endpoints, by ARN in small letters
     """
 
     def __init__(
-        self, bucket: str, documents: S3Documents, sagemaker: EndpointsHook, identity: Callable[[], AwsIdentity]
+        self,
+        prefix: str,
+        bucket: str,
+        documents: S3Documents,
+        sagemaker: EndpointsHook,
+        identity: Callable[[], AwsIdentity],
+        owners: Callable[[], Mapping[str, str]],
     ) -> None:
-        self._bucket, self._documents, self._sagemaker, self._identity = bucket, documents, sagemaker, identity
+        self._prefix, self._bucket, self._documents, self._sagemaker = prefix, bucket, documents, sagemaker
+        self._identity, self._owners = identity, owners
 
     def in_use(self, now: datetime) -> InUse:
-        """Return what every endpoint of the account uses, also those of others.
+        """Return what every endpoint of the account uses that may use something of the model.
 
         :param now: when the look begins
         :raises SlipwayError: when the configuration of an endpoint was deleted, or there were too many to describe
@@ -143,7 +173,13 @@ class AccountSurvey:
         else:
             since = datetime.fromisoformat(before.looked) - _OVERLAP
             listed = {one.name: one for one in self._sagemaker.endpoints(since)}
-        due = [*self._changed(listed.values(), endpoints), *self._unsettled(listed, endpoints)]
+        changed = [*self._changed(listed.values(), endpoints), *self._unsettled(listed, endpoints)]
+        if len(changed) > _FEW:
+            others = self._of_other_models((listed[name] for name in changed if name in listed), now)
+            endpoints |= others
+            changed = [name for name in changed if name not in others]
+        own = (name for name, one in endpoints.items() if one.get("model") == self._prefix)
+        due = list(dict.fromkeys([*changed, *own]))
         problem = _too_many(len(due) - _MOST) if len(due) > _MOST else None
         for name in due[:_MOST]:
             try:
@@ -165,19 +201,29 @@ class AccountSurvey:
             return before, None
         return AccountUse(now.isoformat(), now.isoformat() if whole else before.listed, endpoints), None
 
+    def _of_other_models(self, listed: Iterable[ListedEndpoint], now: datetime) -> dict[str, OfModel]:
+        """Find those that carry another model's tag, and have done so for a while."""
+        owners, since = self._owners(), now - _TAGS_KNOWN_AFTER
+        found: dict[str, OfModel] = {}
+        for one in listed:
+            owner = owners.get(one.arn.lower())
+            if owner and owner != self._prefix and datetime.fromisoformat(one.modified) < since:
+                found[one.name] = OfModel(created=one.created, modified=one.modified, model=owner)
+        return found
+
     @staticmethod
-    def _changed(listed: Iterable[ListedEndpoint], known_before: Mapping[str, UsedBy]) -> Iterator[str]:
+    def _changed(listed: Iterable[ListedEndpoint], known_before: Mapping[str, UsedBy | OfModel]) -> Iterator[str]:
         for one in listed:
             before = known_before.get(one.name)
             if before is None or _moments(before) != _moments(one):
                 yield one.name
 
     @staticmethod
-    def _unsettled(listed: Mapping[str, ListedEndpoint], known_before: Mapping[str, UsedBy]) -> Iterator[str]:
+    def _unsettled(listed: Mapping[str, ListedEndpoint], known_before: Mapping[str, UsedBy | OfModel]) -> Iterator[str]:
         """Return the endpoints that were being changed and that the listing does not show as changed."""
         for name, before in known_before.items():
             now = listed.get(name)
-            if not before["settled"] and (now is None or now.modified == before["modified"]):
+            if not before.get("settled", True) and (now is None or now.modified == before["modified"]):
                 yield name
 
     def _described(self, name: str, created: str, modified: str) -> UsedBy | None:
@@ -207,7 +253,7 @@ class AccountSurvey:
         return {variant["ModelName"] for variant in variants if "ModelName" in variant}
 
 
-def _moments(one: ListedEndpoint | UsedBy) -> tuple[str, str]:
+def _moments(one: ListedEndpoint | UsedBy | OfModel) -> tuple[str, str]:
     """Return when an endpoint was made and when it had changed last."""
     return (one.created, one.modified) if isinstance(one, ListedEndpoint) else (one["created"], one["modified"])
 

@@ -56,7 +56,14 @@ class Survey:
         self._documents = S3Documents(self.s3)
         self._folders = ReleaseFolders(prefix, bucket, self.s3, self._documents, self.registry)
         endpoints = EndpointsHook(aws_conn_id=aws_conn_id)
-        self._account = AccountSurvey(bucket, self._documents, endpoints, lambda: identity(aws_conn_id))
+        self._account = AccountSurvey(
+            prefix,
+            bucket,
+            self._documents,
+            endpoints,
+            lambda: identity(aws_conn_id),
+            lambda: self.sagemaker.tag_values("endpoint", TAG_MODEL_PREFIX),
+        )
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
@@ -116,7 +123,7 @@ class Survey:
         return (package["ModelPackageArn"] for package in history.chain(live, self.package))
 
     def in_use(self, stacks: list[Stack]) -> InUse:
-        """Read what every endpoint of the account uses, also those of others, and what the model's stacks use.
+        """Read what the account's endpoints use, also those of others, and what the model's stacks use.
 
         :raises SlipwayError: when that is not known of every endpoint
         """

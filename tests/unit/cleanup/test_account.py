@@ -50,11 +50,19 @@ class Account:
     def __init__(self, count: int, documents: MemoryDocuments | None = None, region: str = "us-east-1") -> None:
         self.sagemaker, self.documents, self.now = SageMaker(count), documents or MemoryDocuments(), NOON
         self.identity = AwsIdentity("123456789012", region)
+        # The prefix in an endpoint's tag, by the endpoint's name.
+        self.models: dict[str, str] = {}
+        self.tag_looks = 0
 
-    def look(self) -> list[str]:
+    def owners(self) -> dict[str, str]:
+        self.tag_looks += 1
+        return {f"arn:{name}": model for name, model in self.models.items()}
+
+    def look(self, prefix: str = "iris-model") -> list[str]:
         """What a collection describes; each has a survey of its own."""
         self.sagemaker.described.clear()
-        self.in_use = AccountSurvey("b", self.documents, self.sagemaker, lambda: self.identity).in_use(self.now)
+        survey = AccountSurvey(prefix, "b", self.documents, self.sagemaker, lambda: self.identity, self.owners)
+        self.in_use = survey.in_use(self.now)
         self.now += timedelta(hours=1)
         return list(self.sagemaker.described)
 
@@ -102,6 +110,41 @@ def test_a_large_account_is_described_by_several_collections_and_nothing_is_remo
     assert len(there.in_use.names) == 200
 
 
+@pytest.mark.parametrize("count", [100, 400])
+def test_endpoints_of_other_models_are_left_to_their_models(count):
+    there = Account(count)
+    there.models = {f"e{number:03}": f"m{number // 2}" for number in range(3, count)}
+    # Nobody's, this model's own, and one that was changed a moment ago, when the index may not know its tags.
+    there.models["e005"] = "iris-model"
+    there.sagemaker.endpoints_there["e007"] = (NOON - timedelta(minutes=5), "InService")
+    assert sorted(there.look()) == ["e000", "e001", "e002", "e005", "e007"]
+    assert there.tag_looks == 1
+    assert there.look() == []
+    assert there.in_use.has_name("model-e000", "arn") and there.in_use.has_below("s3://b/model-e005/")
+    assert not there.in_use.has_name("model-e009", "arn")
+    # The other model's collection describes its own, and what it has found counts for everybody.
+    assert there.look("m4") == ["e008", "e009"]
+    assert there.look() == []
+    assert there.in_use.has_name("model-e009", "arn")
+    assert there.tag_looks == 1
+
+
+def test_an_endpoint_of_another_model_is_described_once_it_changes():
+    there = Account(100)
+    there.models = {f"e{number:03}": "other" for number in range(100)}
+    assert there.look() == []
+    there.sagemaker.endpoints_there["e050"] = (there.now, "InService")
+    assert there.look() == ["e050"]
+    assert there.in_use.has_name("model-e050", "arn")
+
+
+def test_few_endpoints_are_described_whosever_they_are():
+    there = Account(10)
+    there.models = {f"e{number:03}": "other" for number in range(10)}
+    assert len(there.look()) == 10
+    assert there.tag_looks == 0
+
+
 def test_an_endpoint_that_nobody_understands_stops_the_collection_but_not_the_look():
     there = Account(3)
     there.sagemaker.gone_configs.add("config-e000")
@@ -124,6 +167,7 @@ LATER = (NOON + timedelta(hours=1)).isoformat()
         {"looked": LATER, "listed": LATER, "endpoints": {"e000": USE | {"data_urls": [1]}}},
         {"looked": LATER, "listed": LATER, "endpoints": {"e000": {"created": "c", "modified": "m", "settled": True}}},
         {"looked": LATER, "listed": LATER, "endpoints": {"e000": "text"}},
+        {"looked": LATER, "listed": LATER, "endpoints": {"e000": {"created": "c", "modified": "m", "model": 1}}},
         {"looked": "noon", "listed": "2026-11-29T12:00:00", "endpoints": {"e000": USE}},
     ],
 )

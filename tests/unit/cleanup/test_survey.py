@@ -37,7 +37,8 @@ def survey(**endpoint) -> Survey:
         describe_endpoint_config=CONFIGS.get,
         describe_model=MODELS.get,
     )
-    made._account = AccountSurvey("b", MemoryDocuments(), sagemaker, lambda: AwsIdentity("123456789012", "us-east-1"))
+    identity = AwsIdentity("123456789012", "us-east-1")
+    made._account = AccountSurvey("iris-model", "b", MemoryDocuments(), sagemaker, lambda: identity, dict)
     return made
 
 
