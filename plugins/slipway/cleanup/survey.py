@@ -95,15 +95,16 @@ class Survey:
         )
         return [one for one in found if one and not in_use.has_name(one.name, one.arn)]
 
-    def past(self, folders: Folders, keep_releases: int) -> tuple[list[Past], list[str]]:
-        """Read releases, and the newest packages of theirs that production has served.
+    def past(self, folders: Folders, own: str, keep_releases: int) -> tuple[list[Past], list[str]]:
+        """Read the other releases, and the newest packages that production has served.
 
         :param folders: the objects of each release
+        :param own: the release that collects
         :param keep_releases: how many packages of production to find
         :returns: the releases; the ARNs of those packages, newest first
         """
         by_revision, deployed = self._registered(folders, keep_releases)
-        return [self._past(one, by_revision.get(one)) for one in folders], deployed
+        return [self._past(one, by_revision.get(one)) for one in folders if one != own], deployed
 
     def package(self, arn: str) -> Mapping[str, Any] | None:
         """Return the answer of DescribeModelPackage, which is cached; None if the package was deleted."""
@@ -143,7 +144,7 @@ class Survey:
         deployed: list[str] = []
         times = [item.modified for objects in folders.values() for item in objects]
         for since in (min(times) - _MARGIN, None) if times else ():
-            for listed in self.registry.listed_packages(names.model_package_group(self.prefix), since):
+            for listed in self._folders.packages(since):
                 # `register` wrote where the release's zip is.
                 named = self._folders.of_a_release.search(listed.description)
                 if named and named[1] not in wanted:
