@@ -22,9 +22,8 @@ from slipway.registry.hook import ListedPackage, ModelRegistryHook
 _LISTED_EVERY = timedelta(days=1)
 # How much the clocks of S3 and SageMaker may differ.
 _MARGIN = timedelta(hours=1)
-# So many objects are listed by one call, and need no document.
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-_PAGE_SIZE = 1000
+# So many objects are listed each time: that takes less than a document and a list for each release that is kept.
+_FEW = 100
 
 Folders = dict[str, list[StoredObject]]
 
@@ -86,7 +85,7 @@ class ReleaseFolders:
         if before.listed is None or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
             objects = self._s3.objects(self._bucket, self._home)
             found = self._by_release(objects)
-            if len(objects) <= _PAGE_SIZE:
+            if len(objects) <= _FEW:
                 return found
             listed = now.isoformat()
         else:
