@@ -5,7 +5,7 @@ dictionary, which is replaced by one of these.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from local_aws.host.state_entries import Entry, Part
@@ -118,9 +118,14 @@ class LateEntries(dict[Any, Any]):
                 for key, value in dict(other).items():
                     self[key] = value
 
-    def mentioning(self, text: str) -> Iterable[tuple[Any, Any]]:
-        """Return the entries that may have a text in them, without reading the others."""
-        for key in list(self):
-            value = super().get(key)
-            if type(value) is not Unread or value.mentions(text):
-                yield key, self[key]
+
+def mentioning(entries: dict[Any, Any], text: str) -> Iterator[tuple[Any, Any]]:
+    """Return the entries that may have a text in them, without reading the others.
+
+    :param entries: of a store
+    :param text: as it is written in JSON
+    """
+    for key in list(entries):
+        value = dict.get(entries, key)
+        if type(value) is not Unread or value.mentions(text):
+            yield key, entries[key]

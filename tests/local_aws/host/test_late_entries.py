@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local_aws.host.late_entries import LateEntries, Unread
+from local_aws.host.late_entries import LateEntries, Unread, mentioning
 from local_aws.host.state_entries import Pieces, Whole, changed, written
 
 
@@ -81,8 +81,9 @@ def test_another_dictionary_takes_entries_over_without_reading_them(store):
 
 
 def test_only_entries_that_may_mean_it_are_read(store):
-    assert [key for key, _ in store.entries.mentioning('IN_PROGRESS"')] == ["k1"]
+    assert [key for key, _ in mentioning(store.entries, 'IN_PROGRESS"')] == ["k1"]
     assert store.reads == ["n1"]
+    assert list(mentioning({"plain": 1}, "any")) == [("plain", 1)]
 
 
 def test_threads_that_ask_at_a_time_get_the_same(store):
