@@ -6,11 +6,12 @@ from functools import lru_cache
 from local_aws.front.asgi import AsgiScope, Receive, body_of, http_request, replayed
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.strangers import reason_to_refuse
-from local_aws.host.authentication import Claim, Unauthenticated
+from local_aws.host.authentication import Claim
 from local_aws.host.current import Current, current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import HttpRequest
 from local_aws.host.services import SERVICES
+from local_aws.host.signed_heads import Unauthenticated
 
 # Except for S3, a signature covers the body, so the whole body is read to check it. No other call needs more.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
