@@ -99,7 +99,7 @@ def part(rounds: Rounds) -> Part:
             Bound("a: engine / boto3 threads, p99", _ratio(rounds, OURS, LAB, "p99_ms"), 1.0, -1),
             Bound("b: engine / wrk, requests per second", _ratio(rounds, OURS, CEILING), 0.9, 1),
             Bound("b: wrk to the endpoint / wrk to the model server", _ratio(rounds, CEILING, MODEL), 0.5, 1),
-            Bound("b: CPU of the gateway / CPU of the model server, wrk to the endpoint", gateway, 1.0, -1),
+            Bound("b: CPU of the gateway / CPU of the model server, wrk to the endpoint", gateway, 1.5, -1),
         ],
         [{name: asdict(figures) for name, figures in each.items()} for each in rounds],
     )

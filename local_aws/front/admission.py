@@ -1,15 +1,17 @@
 """Decides which requests are let in, before any service reads them."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from local_aws.front.asgi import AsgiScope, Receive, body_of, http_request, replayed
 from local_aws.front.error_answers import ErrorAnswer, error_answer
 from local_aws.front.strangers import reason_to_refuse
-from local_aws.host.authentication import Claim, Unauthenticated
+from local_aws.host.authentication import Claim
 from local_aws.host.current import Current, current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import HttpRequest
 from local_aws.host.services import SERVICES
+from local_aws.host.signed_heads import Unauthenticated
 
 # Except for S3, a signature covers the body, so the whole body is read to check it. No other call needs more.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
@@ -38,6 +40,8 @@ class Admission:
     def __init__(self, gateway: Gateway, hosts: frozenset[str]) -> None:
         self._gateway = gateway
         self._hosts = hosts
+        # The clients of a load send hundreds of equal heads.
+        self._why_refused = lru_cache(1024)(self._reason_to_refuse)
 
     def refuse_stranger(self, scope: AsgiScope) -> None:
         """Refuse a request that a web page sent or that is for a foreign host name.
@@ -46,7 +50,7 @@ class Admission:
         :raises NotAdmitted: it is such a request
         """
         path = scope["path"]
-        why = reason_to_refuse(scope["method"], path, scope["query_string"], scope["headers"], self._hosts)
+        why = self._why_refused(scope["method"], path, scope["query_string"], tuple(scope["headers"]))
         if why is not None:
             # The request is not routed, because ministack would read it for that.
             service = "" if path == "/" or path.startswith(("/_", "/endpoints/", "/service/")) else "s3"
@@ -84,6 +88,11 @@ class Admission:
         :raises NotAdmitted: as `admit`
         """
         self._let_in(self._claimed(scope, request), request)
+
+    def _reason_to_refuse(
+        self, method: str, path: str, query: bytes, headers: tuple[tuple[bytes, bytes], ...]
+    ) -> str | None:
+        return reason_to_refuse(method, path, query, headers, self._hosts)
 
     def _claimed(self, scope: AsgiScope, request: HttpRequest) -> Claim:
         try:

@@ -37,6 +37,7 @@ from local_aws.front.page_headers import for_pages
 from local_aws.front.paths import is_console, is_faults
 from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
+from local_aws.host.authentication import Caller
 from local_aws.host.current import current
 from local_aws.host.gateway import Gateway
 from local_aws.host.requests import INVOCATION, HttpRequest, other_invocation
@@ -308,14 +309,15 @@ class Front:
         )
         return status, headers, content
 
-    def _invoking(self, context: RequestContext, name: str) -> Needed:
+    def _invoking(self, caller: Caller, name: str) -> tuple[RequestContext, Needed]:
         assert self.needs is not None  # noqa: S101 (set where `invoke` is)
-        return self.needs(context, "InvokeEndpoint", {"EndpointName": name})[0]
+        context = self._gateway.requests.context(caller)
+        return context, self.needs(context, "InvokeEndpoint", {"EndpointName": name})[0]
 
     async def _invoked(self, request: HttpRequest, where: Scope, name: str) -> tuple[int, dict[str, str], bytes]:
-        context = self._gateway.requests.context(current.get().caller)
+        caller = current.get().caller
         arn = where.arn("sagemaker", f"endpoint/{name.lower()}")
-        if refusal := self._gateway.iam.authorize(context, arn, lambda: self._invoking(context, name)):
+        if refusal := self._gateway.iam.authorize(caller, arn, lambda: self._invoking(caller, name)):
             answered = {"Message": refusal.message}
             return 403, {"x-amzn-errortype": "AccessDeniedException"}, json.dumps(answered).encode()
         try:

@@ -198,6 +198,7 @@ def _plain(head: bytes) -> _Head | None:
         "path": request[1].decode(),
         "raw_path": request[1],
         "query_string": b"",
-        "headers": headers,
+        # The same object for equal heads, so that what is read of them is found without comparing them.
+        "headers": tuple(headers),
     }
     return _Head(http_request(scope), scope, int(length))

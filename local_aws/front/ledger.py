@@ -85,10 +85,9 @@ class Ledger:
         :param promised: whether its answer must not leave without the line; the others' lines wait for space
         :raises DiskFull: a promised line cannot be written
         """
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **call._asdict()}
-        for name in ("fault", "milliseconds", "denied", "iam"):
-            if line[name] is None:
-                del line[name]
+        line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        # Only the last members may be None.
+        line.update((name, value) for name, value in zip(call._fields, call, strict=True) if value is not None)
         encoded = (json.dumps(line) + "\n").encode()
         with self._lock:
             try:

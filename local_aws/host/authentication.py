@@ -10,10 +10,11 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
+
+from local_aws.host.signed_heads import CHUNKED, HASH, UNSIGNED, SignedHead, SignedHeads, Unauthenticated, fields_of
 
 PRIVATE_PARTS = {
     "ministack.core.iam_evaluator": (
@@ -29,37 +30,8 @@ PRIVATE_PARTS = {
         "_cached_signing_key",
         "_chunk_signatures_match",
         "header_signing_documents",
-        "parse_header_signature",
-        "parse_query_signature",
     ),
 }
-
-# "The request must reach Amazon S3 within 15 minutes of the time stamp":
-# https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html
-_SKEW = timedelta(minutes=15)
-# https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
-_LONGEST_EXPIRY_SECONDS = 7 * 24 * 3600
-_UNSIGNED = "UNSIGNED-PAYLOAD"
-# What S3 accepts as x-amz-content-sha256 besides a hash.
-_CHUNKED = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
-_NOT_HASHED = (_UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", *_CHUNKED)
-_HASH = re.compile(r"[0-9a-f]{64}")
-_ALGORITHM = "AWS4-HMAC-SHA256"
-
-
-class Unauthenticated(Exception):
-    """A request without a valid signature of a known key.
-
-    :param code: ministack's name for the failure; AWS's own where a status is given
-    :param message: AWS's text
-    :param status: of HTTP, where the code is AWS's own
-    """
-
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -82,25 +54,19 @@ class Caller:
 class Claim:
     """What a request says about itself and its sender, before its signature is checked."""
 
-    method: str
-    raw_path: str
-    raw_query: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
-    signature: Any
-    presigned: bool
-    payload_hash: str
+    head: SignedHead
     credential: Any = field(repr=False)
 
     @property
     def service(self) -> str:
         """The service that the signature is for."""
-        service: str = self.signature.service
+        service: str = self.head.signature.service
         return service
 
     @property
     def proved_by_head(self) -> bool:
         """Tell whether the signature can be checked without the body."""
-        return bool(self.payload_hash) or (self.presigned and self.service == "s3")
+        return bool(self.head.payload_hash) or (self.head.presigned and self.service == "s3")
 
 
 class Authentication:
@@ -115,8 +81,11 @@ class Authentication:
         self._iam = modules["ministack.core.iam_evaluator"]
         self._responses = modules["ministack.core.responses"]
         self._inside = inside
-        # The clients of a load send hundreds of equal requests.
+        # The clients of a load send hundreds of equal requests. Each one's time, key and signature are checked.
+        self._head = lru_cache(1024)(SignedHeads(self._sigv4).read)
         self._expected = lru_cache(1024)(self._signature)
+        # IAM never gives an id out again, so a key's account stays the same; whether it is good is asked each time.
+        self._account = lru_cache(1024)(self._find_account)
 
     def claim(self, method: str, raw_path: str, raw_query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Claim:
         """Read who a request says it is from, and refuse what is wrong even without a signature check.
@@ -128,22 +97,9 @@ class Authentication:
         :returns: what `prove` checks
         :raises Unauthenticated: it is unsigned, too old, or signed with an unknown key
         """
-        sent = tuple(headers)
-        fields = _fields(sent)
-        query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True)
-        presigned = self._is_presigned(fields, query)
-        signature = (
-            self._sigv4.parse_query_signature(query) if presigned else self._sigv4.parse_header_signature(fields)
-        )
-        if isinstance(signature, tuple):
-            raise Unauthenticated(*signature)
-        self._check_headers(signature, fields)
-        _check_time(signature, query if presigned else None)
-        payload_hash = "" if presigned and signature.service == "s3" else fields.get("x-amz-content-sha256", "")
-        _check_payload_hash(signature, payload_hash, presigned)
-        token = query.get("X-Amz-Security-Token", [""])[0] if presigned else fields.get("x-amz-security-token", "")
-        credential = self._credential(signature.access_key_id, token)
-        return Claim(method, raw_path, raw_query, sent, signature, presigned, payload_hash, credential)
+        head = self._head(method, raw_path, raw_query, tuple(headers))
+        head.check_time()
+        return Claim(head, self._credential(head.signature.access_key_id, head.token))
 
     def prove(self, claim: Claim, body: bytes | None) -> Caller:
         """Check a request's signature.
@@ -153,18 +109,9 @@ class Authentication:
         :returns: who sent it
         :raises Unauthenticated: the signature was not made with the key's secret, or not for this request
         """
-        signature = claim.signature
-        payload = claim.payload_hash or (_UNSIGNED if body is None else hashlib.sha256(body).hexdigest())
-        expected, key = self._expected(
-            claim.credential.secret_access_key,
-            claim.method,
-            claim.raw_path,
-            claim.raw_query,
-            claim.headers,
-            signature,
-            claim.presigned,
-            payload,
-        )
+        signature = claim.head.signature
+        payload = claim.head.payload_hash or (UNSIGNED if body is None else hashlib.sha256(body).hexdigest())
+        expected, key = self._expected(claim.credential.secret_access_key, claim.head, payload)
         if signature.date_stamp != signature.amz_date[:8]:
             raise Unauthenticated("CredentialDateMismatch", "Date in Credential scope does not match the request's.")
         if not hmac.compare_digest(expected.encode(), signature.signature.encode()):
@@ -176,34 +123,18 @@ class Authentication:
             arn = self._inside
         return Caller(arn, claim.credential.principal_id, claim.service, claim.credential.access_key_id)
 
-    def _is_presigned(self, fields: dict[str, str], query: dict[str, list[str]]) -> bool:
-        """Tell whether the address is signed, rather than the header.
-
-        :raises Unauthenticated: neither is signed, or both, or in another way
-        """
-        authorization, algorithm = fields.get("authorization", ""), query.get("X-Amz-Algorithm", [""])[0]
-        if authorization and (algorithm or "X-Amz-Signature" in query):
-            raise Unauthenticated("InvalidArgument", "Only one auth mechanism allowed.", 400)
-        if authorization.startswith(f"{_ALGORITHM} "):
-            return False
-        if algorithm == _ALGORITHM:
-            return True
-        if authorization or algorithm or "AWSAccessKeyId" in query:
-            raise Unauthenticated("UnsupportedSignature", "The request signature does not conform to AWS standards.")
-        raise Unauthenticated("MissingAuthenticationToken", "Request is missing Authentication Token")
-
-    def _check_headers(self, signature: Any, fields: dict[str, str]) -> None:
-        """Refuse unsigned headers that change the request.
-
-        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-        """
-        signed = set(signature.signed_headers.split(";"))
-        unsigned = sorted(name for name in fields if name.startswith("x-amz-") and name not in signed)
-        if "host" not in signed or unsigned:
-            raise Unauthenticated("SignatureDoesNotMatch", "'Host' and all 'X-Amz-' headers must be signed.")
-
     def _credential(self, access_key_id: str, token: str) -> Any:
-        account = self._responses._account_from_sts_session(access_key_id)
+        found = self._iam.resolve_credential(access_key_id, self._account(access_key_id), token)
+        if isinstance(found, self._iam.CredentialResolutionError):
+            raise Unauthenticated(found.code, found.message)
+        return found
+
+    def _find_account(self, access_key_id: str) -> str:
+        """Name the account of a key.
+
+        :raises Unauthenticated: nobody has the key
+        """
+        account: str | None = self._responses._account_from_sts_session(access_key_id)
         try:
             account = account or self._iam.find_iam_access_key_account(access_key_id)
         except self._iam.AmbiguousAccessKeyError:
@@ -213,89 +144,28 @@ class Authentication:
         if account is None:
             unknown = self._iam._unknown_access_key()
             raise Unauthenticated(unknown.code, unknown.message)
-        found = self._iam.resolve_credential(access_key_id, account, token)
-        if isinstance(found, self._iam.CredentialResolutionError):
-            raise Unauthenticated(found.code, found.message)
-        return found
+        return account
 
-    def _signature(
-        self,
-        secret: str,
-        method: str,
-        raw_path: str,
-        raw_query: bytes,
-        headers: tuple[tuple[bytes, bytes], ...],
-        signature: Any,
-        presigned: bool,
-        payload_hash: str,
-    ) -> tuple[str, bytes]:
+    def _signature(self, secret: str, head: SignedHead, payload_hash: str) -> tuple[str, bytes]:
         """Sign a request as its sender should have; return the signature, and the key for its chunks."""
-        query = parse_qs(raw_query.decode("latin-1"), keep_blank_values=True)
-        fields = {**_fields(headers), "x-amz-content-sha256": payload_hash}
+        query = parse_qs(head.raw_query.decode("latin-1"), keep_blank_values=True)
+        fields = {**fields_of(head.headers), "x-amz-content-sha256": payload_hash}
+        signature = head.signature
         _, to_sign = self._sigv4.header_signing_documents(
-            signature, method, raw_path, query, fields, b"", presigned=presigned
+            signature, head.method, head.raw_path, query, fields, b"", presigned=head.presigned
         )
         key = self._sigv4._cached_signing_key(secret, signature.date_stamp, signature.region, signature.service)
         return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), key
 
     def _check_body(self, claim: Claim, body: bytes, expected: str, key: bytes) -> None:
-        if _HASH.fullmatch(claim.payload_hash) and hashlib.sha256(body).hexdigest() != claim.payload_hash:
+        payload_hash = claim.head.payload_hash
+        if HASH.fullmatch(payload_hash) and hashlib.sha256(body).hexdigest() != payload_hash:
             raise Unauthenticated(
                 "XAmzContentSHA256Mismatch",
                 "The provided 'x-amz-content-sha256' header does not match what was computed.",
                 400,
             )
-        if claim.payload_hash in _CHUNKED and not self._sigv4._chunk_signatures_match(
-            body, expected, claim.signature, key
+        if payload_hash in CHUNKED and not self._sigv4._chunk_signatures_match(
+            body, expected, claim.head.signature, key
         ):
             raise Unauthenticated("SignatureDoesNotMatch", self._sigv4.SIGNATURE_MISMATCH)
-
-
-def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers as they are signed: the values of one name joined."""
-    fields: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1").lower()
-        try:
-            value = raw_value.decode()
-        except UnicodeDecodeError:
-            value = raw_value.decode("latin-1")
-        fields[name] = f"{fields[name]},{value}" if name in fields else value
-    return fields
-
-
-def _check_time(signature: Any, query: dict[str, list[str]] | None) -> None:
-    """Refuse a request that was signed too long ago, or for the future.
-
-    :param query: of a signed address, which may say how long it is valid
-    """
-    try:
-        signed = datetime.strptime(signature.amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        raise Unauthenticated("IncompleteSignature", "X-Amz-Date must be as 20240131T235959Z.") from None
-    now = datetime.now(UTC)
-    expires = (query or {}).get("X-Amz-Expires", [""])[0]
-    if query is not None and (expires or signature.service == "s3"):
-        if not (expires.isascii() and expires.isdigit() and 0 < int(expires) <= _LONGEST_EXPIRY_SECONDS):
-            why = f"X-Amz-Expires must be a number of seconds, {_LONGEST_EXPIRY_SECONDS} at most."
-            raise Unauthenticated("AuthorizationQueryParametersError", why, 400)
-        if now > signed + timedelta(seconds=int(expires)):
-            raise Unauthenticated("RequestExpired", "Request has expired")
-    elif signed < now - _SKEW:
-        raise Unauthenticated("RequestTimeTooSkewed", f"Signature expired: {signature.amz_date} is too long ago.")
-    if signed > now + _SKEW:
-        raise Unauthenticated(
-            "RequestTimeTooSkewed", f"Signature not yet current: {signature.amz_date} is still later."
-        )
-
-
-def _check_payload_hash(signature: Any, payload_hash: str, presigned: bool) -> None:
-    if signature.service == "s3":
-        if presigned or _HASH.fullmatch(payload_hash) or payload_hash in _NOT_HASHED:
-            return
-        if not payload_hash:
-            missing = "Missing required header for this request: x-amz-content-sha256"
-            raise Unauthenticated("InvalidRequest", missing, 400)
-    elif not payload_hash or _HASH.fullmatch(payload_hash):
-        return
-    raise Unauthenticated("SignatureDoesNotMatch", "x-amz-content-sha256 must be the body's hash.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.framework.api import RequestContext
 from local_aws.framework.authorization import Needed
-from local_aws.host.authentication import Authentication
+from local_aws.host.authentication import Authentication, Caller
 from local_aws.host.credentials import ADMIN_USER, AIRFLOW_USER, OPERATOR_USER, AccessKey, Credentials
 from local_aws.host.current import current
 from local_aws.host.enforcement import Enforcement
@@ -21,7 +21,7 @@ from local_aws.host.requests import HttpRequest
 
 PRIVATE_PARTS = {
     "ministack.core.iam_actions": ("access_denied_response",),
-    "ministack.core.iam_evaluator": ("_fnmatch_compile",),
+    "ministack.core.iam_evaluator": ("_fnmatch_compile", "is_root_access_key"),
     "ministack.core.responses": ("set_request_account_id",),
     "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
 }
@@ -52,6 +52,8 @@ class Iam:
         self._responses = modules["ministack.core.responses"]
         self._accounts = modules["ministack.services.iam"]
         self._evaluator._fnmatch_compile = lru_cache(4096)(wildcard)
+        # It reads the environment, which does not change, several times for each call.
+        self._evaluator.is_root_access_key = lru_cache(1024)(self._evaluator.is_root_access_key)
         self.authentication = Authentication(modules, inside=_INSIDE)
         name_statements(modules)
         self.permissions = Permissions(modules, self._refused)
@@ -110,17 +112,26 @@ class Iam:
         found = {name.lower(): value for name, value in headers.items()}
         return Denial(status, {**found, "x-amzn-requestid": request_id, "x-amz-request-id": request_id}, body)
 
-    def authorize(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
+    def authorize(
+        self, caller: Caller, resource: str, question: Callable[[], tuple[RequestContext, Needed]]
+    ) -> Refusal | None:
         """Ask IAM about an invocation, which ministack does not see.
 
-        :param context: who asks
+        :param caller: who asks
         :param resource: the endpoint
-        :param needed: makes the question
+        :param question: says for whom the call acts and what it needs; made once a second
         :returns: None when it is allowed
         """
-        refusal = self.permissions.remembered(context, resource, needed)
-        current.get().decisions.extend(context.decisions)
-        return refusal
+
+        def decide() -> Refusal | None:
+            context, needed = question()
+            decision = self.permissions.decide(context, caller.arn, caller.access_key_id, needed)
+            if decision is None:
+                return None
+            current.get().decisions.append(decision.as_data())
+            return decision.refusal
+
+        return self.permissions.remembered((caller.arn, caller.access_key_id, resource), decide)
 
     def _refused(self, refusal: Refusal) -> None:
         """Keep a refusal for the ledger and log it; a stack's or a job's has no call that is being answered."""

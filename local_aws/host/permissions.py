@@ -177,23 +177,18 @@ class Permissions:
             return self._iam._roles, rest.partition("/")[0]
         return self._iam._users if kind == "user" else self._iam._roles, rest.rpartition("/")[2]
 
-    def remembered(self, context: RequestContext, resource: str, needed: Callable[[], Needed]) -> Refusal | None:
-        """Decide as `decide` does, at most once a second for the same caller and resource.
+    def remembered(self, key: tuple[str, str, str], decide: Callable[[], Refusal | None]) -> Refusal | None:
+        """Decide at most once a second for the same caller and resource.
 
-        :param context: who asks
-        :param resource: what is asked for
-        :param needed: makes the question
+        :param key: ARN and access key of the caller, and the resource
+        :param decide: asks the policies
         """
-        key = (context.caller, context.access_key_id, resource)
         now = time.monotonic()
         known = self._remembered.get(key)
         if known is None or known[0] < now:
             if len(self._remembered) >= _REMEMBERED_DECISIONS:
                 self._remembered.clear()
-            decision = self.decide(context, context.caller, context.access_key_id, needed())
-            if decision is not None:
-                context.decisions.append(decision.as_data())
-            known = self._remembered[key] = now + _REMEMBERED_SECONDS, decision.refusal if decision else None
+            known = self._remembered[key] = now + _REMEMBERED_SECONDS, decide()
         if known[1] is not None:
             self._on_refusal(known[1])
         return known[1]

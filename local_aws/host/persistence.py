@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.framework.disk import Disk, DiskFull
+from local_aws.host.late_entries import LateEntries, Unread
 from local_aws.host.state_entries import Change, Entry, Part, added, changed, entry_of
 from local_aws.host.state_rows import ALL_PARTS, Name, Row, StateRows
 from local_aws.host.used_entries import Used, UsedEntries, used_by_call
@@ -14,6 +15,7 @@ PRIVATE_PARTS = {
     "ministack.app": (
         "SERVICE_REGISTRY",
         "_build_persistence_save_dict",
+        "_get_module",
         "_load_persisted_state",
         "_state_map",
         "load_state",
@@ -235,6 +237,7 @@ class Persistence:
         if saved_in > self._format._state_format_version(state):
             _log.error("The state of %s was saved by a newer version, and is not loaded", state)
             return None
+        self._read_late(self._app._state_map[state])
         parts: dict[Name, list[Part]] = {}
         for name, part, text in self._rows.read(state):
             parts.setdefault(name, []).append((part, text))
@@ -242,13 +245,21 @@ class Persistence:
         for name, known in parts.items():
             _, member, key = name
             entry = self._entries[name] = entry_of(state, member)
-            value = entry.join(known)
             if key is None:
-                members[member] = value
-            else:
-                members.setdefault(member, self._stores[len(key)]())._data[key] = value
-                self._known.setdefault((state, member), set()).add(name)
+                members[member] = entry.join(known)
+                continue
+            if member not in members:
+                members[member] = self._stores[len(key)]()
+                members[member]._data = LateEntries()
+            members[member]._data[key] = Unread(entry, known)
+            self._known.setdefault((state, member), set()).add(name)
         return members
+
+    def _read_late(self, module: str) -> None:
+        """Let a module's stores take entries that are read when somebody asks for them."""
+        for store in vars(self._app._get_module(module)).values():
+            if type(store) in self._stores.values() and type(store._data) is dict:
+                store._data = LateEntries(store._data)
 
     def _take_files(self, load_all: Any) -> None:
         """Load all states, and write those that an earlier version wrote into files as rows."""

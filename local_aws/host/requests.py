@@ -86,6 +86,8 @@ class Requests:
         self._router._is_aws_service_name = lambda name: True
         # The clients of a load send hundreds of requests with the same signature.
         self._signed_by = lru_cache(1024)(self._read_signature)
+        # Of keys that were let in; IAM never gives an id out again.
+        self._account_scope = lru_cache(1024)(self._app._request_account_scope)
 
     def routed(self, request: HttpRequest) -> tuple[str, HttpRequest]:
         """Name the service a request is for.
@@ -125,7 +127,7 @@ class Requests:
             key, region = self.access_key_of(request), self.region_of(request)
         else:
             key, region = self._signed_by(request.headers.get("authorization", ""))
-        self._responses.set_request_account_id(self._app._request_account_scope(key) if self._app.AUTH and key else key)
+        self._responses.set_request_account_id(self._account_scope(key) if self._app.AUTH and key else key)
         self._responses.set_request_region(region)
         return Scope(self._responses.get_account_id(), self._responses.get_region())
 

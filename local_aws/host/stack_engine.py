@@ -11,6 +11,7 @@ from local_aws.framework.disk import DiskFull
 from local_aws.framework.store import Document, Scope
 from local_aws.host import stack_timeouts
 from local_aws.host.drift import forget_drift
+from local_aws.host.late_entries import mentioning
 from local_aws.host.stack_notifications import StackNotifications
 from local_aws.host.stack_operations import Journal, Operation, current_operation
 from local_aws.host.stack_roles import StackRoles
@@ -243,7 +244,8 @@ class StackEngine:
             context.run(begin_call)
             self._begun.append((operation, context.run(self._coroutine, operation.call), context))
         unfinished = {operation.stack["StackId"] for operation, *_ in self._begun}
-        for (account, region, name), stack in list(self._state._stacks._data.items()):
+        # Of a long history only these are read.
+        for (account, region, name), stack in mentioning(self._state._stacks._data, '_IN_PROGRESS"'):
             if stack.get("StackStatus") in _ABANDONED and stack["StackId"] not in unfinished:
                 self._enter_scope(Scope(account, region))
                 self._abandon(name, self._state._stacks[name])

@@ -121,7 +121,11 @@ class UsedEntries:
         resolve, find = handlers._resolve_stack, changesets._find_change_set
 
         def resolved(name: str) -> Any:
-            stack = resolve(name)
+            # By the name in an id first: ministack would look at all stacks, which may not have been read yet.
+            named = name.split("/")[1] if name.startswith("arn:") and "/" in name else name
+            stack = cloudformation._stacks.get(named)
+            if stack is None or name not in (named, stack["StackId"]):
+                stack = resolve(name)
             if stack is not None:
                 self._note(cloudformation._stacks, cloudformation._stacks._scoped(stack["StackName"]))
             return stack

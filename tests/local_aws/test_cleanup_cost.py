@@ -1,15 +1,19 @@
 """What a collection and a teardown cost in calls, by the ledger, in a small account and in a large one."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
+from slipway import names
 from slipway.cleanup.model_resources import ModelResources
 from slipway.cleanup.survey import Survey
 from slipway.plan import TAG_MODEL_PREFIX
 from tests.cfn.stacks import unique
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import BUCKET, create_config, create_model, variant, wait_for_endpoint
+from tests.local_aws.server import REGION
 
 pytestmark = pytest.mark.local_aws
 
@@ -55,6 +59,12 @@ def account(local_aws):
         yield Account(local_aws)
 
 
+def forget(account: Account) -> None:
+    """Let the next look be the account's first."""
+    key = names.endpoints_key("123456789012", REGION)
+    account.aws.client("s3").delete_object(Bucket=BUCKET, Key=key)
+
+
 def look(account: Account):
     """What a collection looks at besides the model's own releases."""
     survey = Survey(account.prefix, BUCKET, None, lambda dag_id, run_id: False)
@@ -88,3 +98,24 @@ def test_only_endpoints_that_changed_are_described_again(account):
     _, calls = account.calls(lambda: look(account))
     assert calls["DescribeEndpointConfig"] == 1
     assert calls["DescribeEndpoint"] <= 2
+
+
+def test_the_first_look_describes_no_endpoint_of_another_model(account):
+    sagemaker, found = account.aws.client("sagemaker"), []
+    account.grow(FEW)
+    for number in range(MANY):
+        own = {"Key": TAG_MODEL_PREFIX, "Value": unique("other")}
+        sagemaker.create_endpoint(EndpointName=unique("tagged"), EndpointConfigName=account.config, Tags=[own])
+        if number + 1 not in (MANY // 2, MANY):
+            continue
+        survey = Survey(unique("m"), BUCKET, None, lambda dag_id, run_id: False)
+        forget(account)
+        # The tags of what has changed within an hour are read one by one.
+        later = datetime.now(UTC) + timedelta(hours=2)
+        in_use, calls = account.calls(partial(survey._account.in_use, later))
+        assert in_use.has_arn(account.model)
+        found.append(calls)
+    # One that another test has deleted may still be listed.
+    foreign = len(sagemaker.list_endpoints(MaxResults=100)["Endpoints"]) - MANY
+    assert found[0] == found[1]
+    assert (found[1]["GetResources"], found[1]["ListTags"], found[1]["DescribeEndpoint"]) == (1, foreign, foreign)

@@ -43,6 +43,31 @@ class TaggingHook(AwsHook):
             )
             return sorted(found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"])
 
+    @patient
+    def values_of(self, resource_type: str, key: str) -> dict[str, str]:
+        """Find the resources of a type that carry a tag with any value, by one call for a hundred of them.
+
+        https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+
+        :param resource_type: such as ``sagemaker:model``
+        :param key: the tag's key
+        :returns: the values, by ARN in small letters; what was deleted or changed a moment ago may be as it was
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        with aws_call("find the resources with the tag", key):
+            pages = self.conn.get_paginator("get_resources").paginate(
+                TagFilters=[{"Key": key}],
+                ResourceTypeFilters=[resource_type],
+                ResourcesPerPage=_TAGGED_IN_A_PAGE,
+            )
+            return {
+                found["ResourceARN"].lower(): tag["Value"]
+                for page in pages
+                for found in page["ResourceTagMappingList"]
+                for tag in found["Tags"]
+                if tag["Key"] == key
+            }
+
 
 class TaggedResourcesHook(SageMakerHook):
     """SageMaker's resources that carry a tag; SageMaker's own List operations cannot filter by tag."""
@@ -56,7 +81,11 @@ class TaggedResourcesHook(SageMakerHook):
         :returns: ARNs; what was deleted a moment ago may be among them
         :raises slipway.errors.AwsError: when a call fails
         """
-        return self._tagging.tagged(f"sagemaker:{kind.replace(' ', '-')}", key, value)
+        return self._tagging.tagged(_type_of(kind), key, value)
+
+    def tag_values(self, kind: str, key: str) -> dict[str, str]:
+        """Find the resources of one kind that carry a tag with any value, as `TaggingHook.values_of` does."""
+        return self._tagging.values_of(_type_of(kind), key)
 
     def list_tagged(self, kind: str, key: str, value: str) -> list[Resource]:
         """Describe the resources of one kind that carry a tag; the number of calls follows theirs, not the account's.
@@ -116,3 +145,8 @@ class TaggedResourcesHook(SageMakerHook):
     @cached_property
     def _tagging(self) -> TaggingHook:
         return TaggingHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self._verify)
+
+
+def _type_of(kind: str) -> str:
+    """Name a kind as the tagging API does."""
+    return f"sagemaker:{kind.replace(' ', '-')}"

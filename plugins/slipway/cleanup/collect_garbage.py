@@ -147,7 +147,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         keep = self.model.roll_back.keep_releases
         # What exists before what is in use: see Survey.
         folders, tagged = survey.folders(plan.revision_id), survey.tagged()
-        past, deployed = survey.past(folders, keep)
+        past, deployed = survey.past(folders, plan.revision_id, keep)
         stacks = survey.stacks()
         in_use = survey.in_use(stacks)
         gone = survey.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
@@ -158,7 +158,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             {one.revision_id: (one, folders[one.revision_id]) for one in gone},
             survey.unused(tagged, in_use),
             stacks,
-            len(past) - len(gone),
+            len(folders) - len(gone),
         )
 
     def _remove(self, survey: Survey, garbage: Garbage) -> dict[str, Any]:

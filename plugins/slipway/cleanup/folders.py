@@ -17,14 +17,13 @@ from slipway import names
 from slipway.aws.documents import S3Documents
 from slipway.aws.s3 import S3Hook, StoredObject
 from slipway.formats.stored import known_or_new, versioned
-from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.hook import ListedPackage, ModelRegistryHook
 
 _LISTED_EVERY = timedelta(days=1)
 # How much the clocks of S3 and SageMaker may differ.
 _MARGIN = timedelta(hours=1)
-# So many objects are listed by one call, and need no document.
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
-_PAGE_SIZE = 1000
+# So many objects are listed each time: that takes less than a document and a list for each release that is kept.
+_FEW = 100
 
 Folders = dict[str, list[StoredObject]]
 
@@ -35,10 +34,12 @@ class FoundReleases:
 
     :param listed: when all objects were listed, ISO 8601; None before that
     :param revisions: the ids of the releases that had more than a claim
+    :param oldest: when the oldest of their objects was written, ISO 8601; None where that is not known
     """
 
     listed: str | None = None
     revisions: tuple[str, ...] = ()
+    oldest: str | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
@@ -67,11 +68,14 @@ class ReleaseFolders:
         self._documents = documents
         self._home = names.release_prefix(prefix, "")[:-1]
         self.of_a_release = re.compile(rf"{re.escape(self._home)}([0-9a-f]{{32}})/(.+)")
+        # Since when packages were listed, and which.
+        self._listed: tuple[datetime | None, list[ListedPackage]] | None = None
 
     def read(self, own: str, now: datetime) -> Folders:
         """Return the objects of each release, by revision id, without its claim, which is kept.
 
-        A release that failed before it had a package is found by the next listing of all.
+        A release that failed before it had a package is found by the next listing of all. Where not all are listed,
+        the objects of the release that collects are not, because it removes nothing of its own.
 
         :param own: the release that collects
         :param now: when
@@ -81,15 +85,19 @@ class ReleaseFolders:
         if before.listed is None or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
             objects = self._s3.objects(self._bucket, self._home)
             found = self._by_release(objects)
-            if len(objects) <= _PAGE_SIZE:
+            if len(objects) <= _FEW:
                 return found
-            after = FoundReleases(now.isoformat(), tuple(sorted(found)))
+            listed = now.isoformat()
         else:
-            since = datetime.fromisoformat(before.listed) - _MARGIN
-            wanted = sorted({*before.revisions, own, *self._registered(since)})
+            listed = before.listed
+            # The survey needs the packages since the oldest release began: one list is enough for both.
+            since = min(map(datetime.fromisoformat, filter(None, (listed, before.oldest)))) - _MARGIN
+            wanted = sorted({*before.revisions, *self._registered(since)} - {own})
             folders = (names.release_prefix(self._prefix, one) for one in wanted)
             found = self._by_release(one for folder in folders for one in self._s3.objects(self._bucket, folder))
-            after = FoundReleases(before.listed, tuple(sorted(found)))
+            found[own] = []
+        oldest = min((item.modified.isoformat() for folder in found.values() for item in folder), default=None)
+        after = FoundReleases(listed, tuple(sorted(found)), oldest)
         if after != before:
             # Where another collection was faster, its document is as true as this one.
             self._documents.write(self._bucket, names.kept_key(self._prefix), after.to_json(), etag=document.etag)
@@ -103,8 +111,18 @@ class ReleaseFolders:
                 found[match[1]].append(item)
         return dict(found)
 
+    def packages(self, since: datetime | None) -> list[ListedPackage]:
+        """List the model's packages, the newest first, unless that was done already.
+
+        :param since: those that were made since then are among them; None for all
+        """
+        known = self._listed
+        if known is None or (known[0] is not None and (since is None or since < known[0])):
+            group = names.model_package_group(self._prefix)
+            known = self._listed = since, self._registry.listed_packages(group, since)
+        return known[1]
+
     def _registered(self, since: datetime) -> set[str]:
         """Return the releases whose packages were made since then."""
-        listed = self._registry.listed_packages(names.model_package_group(self._prefix), since)
-        matches = (self.of_a_release.search(one.description) for one in listed)
+        matches = (self.of_a_release.search(one.description) for one in self.packages(since))
         return {match[1] for match in matches if match}

@@ -58,7 +58,14 @@ class Survey:
         self._documents = S3Documents(self.s3)
         self._folders = ReleaseFolders(prefix, bucket, self.s3, self._documents, self.registry)
         endpoints = EndpointsHook(aws_conn_id=aws_conn_id)
-        self._account = AccountSurvey(bucket, self._documents, endpoints, lambda: identity(aws_conn_id))
+        self._account = AccountSurvey(
+            prefix,
+            bucket,
+            self._documents,
+            endpoints,
+            lambda: identity(aws_conn_id),
+            lambda: self.sagemaker.tag_values("endpoint", TAG_MODEL_PREFIX),
+        )
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
         self._packages: dict[str, Mapping[str, Any]] = {}
@@ -90,15 +97,16 @@ class Survey:
         )
         return [one for one in found if one and not in_use.has_name(one.name, one.arn)]
 
-    def past(self, folders: Folders, keep_releases: int) -> tuple[list[Past], list[str]]:
-        """Read releases, and the newest packages of theirs that production has served.
+    def past(self, folders: Folders, own: str, keep_releases: int) -> tuple[list[Past], list[str]]:
+        """Read the other releases, and the newest packages that production has served.
 
         :param folders: the objects of each release
+        :param own: the release that collects
         :param keep_releases: how many packages of production to find
         :returns: the releases; the ARNs of those packages, newest first
         """
         by_revision, deployed = self._registered(folders, keep_releases)
-        return [self._past(one, by_revision.get(one)) for one in folders], deployed
+        return [self._past(one, by_revision.get(one)) for one in folders if one != own], deployed
 
     def superseded(self, past: Iterable[Past], sequence: str, in_use: InUse, kept: Collection[str]) -> list[Past]:
         """Choose the releases that may be removed, as rules.superseded, with the folders that their jobs wrote.
@@ -135,7 +143,7 @@ class Survey:
         return (package["ModelPackageArn"] for package in history.chain(live, self.package))
 
     def in_use(self, stacks: list[Stack]) -> InUse:
-        """Read what every endpoint of the account uses, also those of others, and what the model's stacks use.
+        """Read what the account's endpoints use, also those of others, and what the model's stacks use.
 
         :raises SlipwayError: when that is not known of every endpoint
         """
@@ -155,7 +163,7 @@ class Survey:
         deployed: list[str] = []
         times = [item.modified for objects in folders.values() for item in objects]
         for since in (min(times) - _MARGIN, None) if times else ():
-            for listed in self.registry.listed_packages(names.model_package_group(self.prefix), since):
+            for listed in self._folders.packages(since):
                 # `register` wrote where the release's zip is.
                 named = self._folders.of_a_release.search(listed.description)
                 if named and named[1] not in wanted:

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import re
+import time
 import urllib.request
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
@@ -167,6 +168,43 @@ def test_a_signature_is_for_this_request_alone(local_aws):
     ):
         assert (status, "InvalidSignatureException" in answer) == (400, True), answer
     assert send(local_aws, "POST", "/", headers, body)[0] == 200
+
+
+def test_a_head_that_was_sent_before_is_checked_like_the_first(local_aws):
+    iam = local_aws.client("iam")
+    iam.create_user(UserName="repeats")
+    made = iam.create_access_key(UserName="repeats")["AccessKey"]
+    key = AccessKey(made["AccessKeyId"], made["SecretAccessKey"])
+    path = "/endpoints/nowhere/invocations"
+    headers = signed("POST", f"{local_aws.endpoint_url}{path}", "sagemaker", b"1,2", key=key)
+
+    def sent(body=b"1,2", **more):
+        status, answer = send(local_aws, "POST", path, headers | more, body)
+        return status, answer
+
+    for _ in range(2):
+        status, answer = sent()
+        assert (status, "is not authorized to perform: sagemaker:InvokeEndpoint" in answer) == (403, True), answer
+    for refused in (sent(b"1,3"), sent(Origin="http://127.0.0.1"), sent(Host="elsewhere")):
+        assert refused[0] in (400, 403)
+        assert "is not authorized to perform" not in refused[1]
+    iam.update_access_key(UserName="repeats", AccessKeyId=key.access_key_id, Status="Inactive")
+    assert "security token included in the request is invalid" in sent()[1]
+    iam.update_access_key(UserName="repeats", AccessKeyId=key.access_key_id, Status="Active")
+    assert "is not authorized to perform" in sent()[1]
+    iam.delete_access_key(UserName="repeats", AccessKeyId=key.access_key_id)
+    assert "security token included in the request is invalid" in sent()[1]
+
+
+def test_a_signed_address_that_was_sent_before_expires(local_aws, bucket):
+    signed_for_a_while = urlsplit(address("GET", f"{local_aws.endpoint_url}/signed/a%20file", "s3", seconds=3))
+    target = f"{signed_for_a_while.path}?{signed_for_a_while.query}"
+    seen = [send(local_aws, "GET", target, {})]
+    while seen[-1][0] == 200 and len(seen) < 60:
+        time.sleep(0.5)
+        seen.append(send(local_aws, "GET", target, {}))
+    assert seen[0] == (200, "content")
+    assert (seen[-1][0], "Request has expired" in seen[-1][1]) == (403, True)
 
 
 def test_a_signature_is_for_one_service(local_aws):

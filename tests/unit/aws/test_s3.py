@@ -33,6 +33,16 @@ def s3():
 PINNED = {"Bucket": "bucket", "Key": "k", "VersionId": "v1"}
 
 
+def test_a_page_has_no_more_objects_than_are_wanted(s3):
+    item = {"Key": "p/1", "Size": 1, "LastModified": WRITTEN}
+    asked = {"Bucket": "bucket", "Prefix": "p/", "MaxKeys": 2}
+    s3.add_response("list_objects_v2", {"Contents": [item, {**item, "Key": "p/2"}], "IsTruncated": False}, asked)
+    s3.add_response("list_objects_v2", {"Contents": [item], "IsTruncated": False}, asked | {"MaxKeys": 1000})
+    s3.add_response("list_objects_v2", {"Contents": [item], "IsTruncated": False}, {"Bucket": "bucket", "Prefix": "p/"})
+    assert [one.key for one in s3.hook.objects("bucket", "p/", 2)] == ["p/1", "p/2"]
+    assert len(s3.hook.objects("bucket", "p/", 5000)) == len(s3.hook.objects("bucket", "p/")) == 1
+
+
 @pytest.mark.parametrize(
     ("value", "uploader"),
     [

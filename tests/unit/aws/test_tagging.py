@@ -51,3 +51,20 @@ def test_a_name_whose_letters_count_is_read_from_the_list(hook):
         del one["ExecutionRoleArn"]
     stub.add_response("list_models", {"Models": listed}, {"MaxResults": 100})
     assert hook.list_tagged("model", "k", "v") == [Resource("model", "Ours-aBc", f"{ARN}/ours-abc")]
+
+
+def test_the_values_of_a_tag_are_found_whatever_they_are(hook):
+    stub = stubbed(hook._tagging, "resourcegroupstaggingapi")
+    pages = [("", [("One", "a"), ("two", "b")], "more"), ("more", [("three", "a")], "")]
+    for token, found, following in pages:
+        mapped = [
+            {"ResourceARN": f"{ARN}/{name}", "Tags": [{"Key": "other", "Value": "x"}, {"Key": "k", "Value": value}]}
+            for name, value in found
+        ]
+        asked = {"TagFilters": [{"Key": "k"}], "ResourceTypeFilters": ["sagemaker:model"], "ResourcesPerPage": 100}
+        stub.add_response(
+            "get_resources",
+            {"ResourceTagMappingList": mapped, "PaginationToken": following},
+            asked | ({"PaginationToken": token} if token else {}),
+        )
+    assert hook.tag_values("model", "k") == {f"{ARN}/one": "a", f"{ARN}/two": "b", f"{ARN}/three": "a"}

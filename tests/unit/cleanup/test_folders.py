@@ -25,6 +25,7 @@ class Bucket:
             self.add(number)
         self.packages: list[ListedPackage] = []
         self.listed: list[str] = []
+        self.since: list[datetime | None] = []
         self.now = NOON
         self.documents = MemoryDocuments()
 
@@ -35,7 +36,8 @@ class Bucket:
         self.listed.append(prefix)
         return [StoredObject(key, 1, NOON) for key in self.keys if key.startswith(prefix)]
 
-    def listed_packages(self, group: str, since: datetime) -> list[ListedPackage]:
+    def listed_packages(self, group: str, since: datetime | None) -> list[ListedPackage]:
+        self.since.append(since)
         return self.packages
 
     def read(self, own: int) -> list[str]:
@@ -64,9 +66,9 @@ def test_of_many_only_those_that_have_more_than_a_claim_are_listed_again(claims)
     bucket.add(claims + 1)
     bucket.add(claims + 2)
     bucket.packages = [ListedPackage("arn", f"Trained by j from s3://b/releases/m/{revision(claims)}/trainingjob.zip")]
-    # It knows its own, and one by its package; the third has failed before it had one.
+    # It knows its own without a list, and one by its package; the third has failed before it had one.
     assert bucket.read(claims + 1) == [*last, revision(claims), revision(claims + 1)]
-    assert len(bucket.listed) == 5
+    assert bucket.listed == [f"releases/m/{one}/" for one in (*last, revision(claims))]
     bucket.packages = []
     bucket.keys = [key for key in bucket.keys if last[0] not in key]
     assert bucket.read(claims + 1) == [*last[1:], revision(claims), revision(claims + 1)]
@@ -75,3 +77,18 @@ def test_of_many_only_those_that_have_more_than_a_claim_are_listed_again(claims)
     bucket.now += timedelta(days=1)
     assert revision(claims + 2) in bucket.read(claims + 1)
     assert bucket.listed == ["releases/m/"]
+
+
+def test_one_list_of_packages_is_enough_for_all_that_ask():
+    bucket = Bucket(claims=2000, whole=3)
+    bucket.read(1999)
+    folders = ReleaseFolders("m", "b", bucket, bucket.documents, bucket)
+    folders.read(revision(1999), bucket.now)
+    # The oldest object is from noon, and clocks may differ by an hour.
+    assert bucket.since == [NOON - timedelta(hours=1)]
+    folders.packages(NOON)
+    assert len(bucket.since) == 1
+    folders.packages(NOON - timedelta(hours=2))
+    folders.packages(None)
+    folders.packages(NOON)
+    assert bucket.since[1:] == [NOON - timedelta(hours=2), None]

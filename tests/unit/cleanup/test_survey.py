@@ -33,11 +33,13 @@ def survey(**endpoint) -> Survey:
     made = Survey("iris-model", "b", None, lambda dag_id, run_id: False)
     sagemaker = SimpleNamespace(
         endpoints=lambda since=None: [ENDPOINT],
+        tag_of=lambda arn, key: None,
         describe_endpoint=lambda name: endpoint,
         describe_endpoint_config=CONFIGS.get,
         describe_model=MODELS.get,
     )
-    made._account = AccountSurvey("b", MemoryDocuments(), sagemaker, lambda: AwsIdentity("123456789012", "us-east-1"))
+    identity = AwsIdentity("123456789012", "us-east-1")
+    made._account = AccountSurvey("iris-model", "b", MemoryDocuments(), sagemaker, lambda: identity, dict)
     return made
 
 
@@ -82,7 +84,7 @@ CLAIM = {"dag_id": "iris-model", "run_id": "r", "sequence": "2025-05-01T12:00:00
 def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go(name, content, caplog):
     made, good, bad = survey(), "0" * 32, "f" * 32
     made.sagemaker = SimpleNamespace(describe_training_job=lambda name: None)
-    made.registry = SimpleNamespace(listed_packages=lambda group, since: [])
+    made._folders._registry = SimpleNamespace(listed_packages=lambda group, since: [])
     bodies = {
         f"releases/iris-model/{revision}/{document}": body
         for revision in (good, bad)
@@ -91,7 +93,7 @@ def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go
     bodies[f"releases/iris-model/{bad}/{name}"] = content
     answers = {key: {"Body": io.BytesIO(body.encode()), "ETag": "e"} for key, body in bodies.items()}
     made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answers[Key]))
-    past, _ = made.past({one: [StoredObject("any", 1, NOON)] for one in (good, bad)}, 1)
+    past, _ = made.past({one: [StoredObject("any", 1, NOON)] for one in (good, bad)}, "own", 1)
     gone = made.superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())
     assert [one.revision_id for one in gone] == [good]
     assert f"{bad}/{name}" in caplog.text and "is kept" in caplog.text
