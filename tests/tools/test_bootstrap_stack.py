@@ -115,7 +115,7 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monk
 
     # A later model gets its roles; one that CloudFormation refuses is reported, and the others are deployed.
     found = ModelFiles(["releases", "wine-model"], [])
-    monkeypatch.setattr(bootstrap_stack.models, "read", lambda include: found)
+    monkeypatch.setattr(bootstrap_stack, "read_models", lambda include: found)
     (problem,) = bootstrap_stack.deploy(aws.client, include)
     assert "slipway-model-releases" in problem and "folders of Slipway's own" in problem
     roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}
