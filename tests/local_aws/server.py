@@ -81,6 +81,7 @@ class LocalAws:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: dict[str, Any] = {}
+        self._ledger = ledger.Ledger(state_dir / "ledger.jsonl")
 
     @property
     def endpoint_url(self) -> str:
@@ -194,8 +195,7 @@ class LocalAws:
 
     def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
         """The calls so far whose members are as given."""
-        calls = ledger.read(self.state_dir / "ledger.jsonl")
-        return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
+        return [call for call in self._ledger.calls() if all(call[name] == value for name, value in wanted.items())]
 
     def saved(self) -> list[Any]:
         """What is on disk of ministack's state, an entry or a part of one each."""
