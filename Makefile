@@ -5,6 +5,8 @@ SHELL := /bin/bash
 # The Python that makes the virtual environments; tools/setup.py checks its version and says what to install.
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv/bin
+# Images of Python set it. Then each of the hundreds of processes that make starts would compile all of Slipway again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The answer to the demo's approval: empty waits for a person, yes approves as alice.
 APPROVE ?=

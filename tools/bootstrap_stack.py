@@ -12,6 +12,9 @@ from slipway.command.stacks import LABS_STACK, Stacks
 from slipway.paths import set_up_template
 from tools import models
 
+# In another process: reading model files imports Airflow, with the settings of the caller's environment.
+read_models = models.read
+
 
 def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str | None = None) -> list[str]:
     """Deploy the account's stack, upload the template that Airflow may deploy, and deploy each model's stack.
@@ -23,9 +26,7 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     :raises slipway.command.errors.CommandError: with the reason why the account's stack failed
     """
     aws = Aws(client)
-    # In another process: reading model files imports Airflow, with the settings of the caller's environment.
-    prefixes = models.read(include).prefixes
-    problems = set_up(aws, prefixes, Stacks(aws).deploy, airflow_principal=airflow_principal)
+    problems = set_up(aws, read_models(include).prefixes, Stacks(aws).deploy, airflow_principal=airflow_principal)
     return [str(problem) for problem in problems]
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-from scipy.stats import binom
 
 from slipway.errors import Superseded, TrialFailed
 from slipway.host import runs
@@ -34,6 +33,9 @@ def check_shares(run) -> None:
     """What clients get is within the interval that holds 99.9 % of the time for the endpoint's weights."""
     share = run.weights()["model-b"]
     answers = Counter(predict(run.aws, run.endpoint_name)[1] for _ in range(REQUESTS))
+    # Imported here: each process of the tests collects this file.
+    from scipy.stats import binom
+
     low, high = binom.interval(0.999, REQUESTS, share)
     assert low <= answers["model-b"] <= high, answers
 

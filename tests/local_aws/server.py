@@ -23,6 +23,7 @@ import pytest
 from slipway.command import stacks
 from tests.aws_keys import CREDENTIALS
 from tools import bootstrap_stack, ledger
+from tools.models import ModelFiles
 from tools.settings import AIRFLOW_PRINCIPAL
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,17 @@ _EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 # The stacks of an account are there in tenths of a second here; a look each second would be most of its set-up.
 stacks.POLL_SECONDS = 0.05
 
+
+def _read_models(include: Path) -> ModelFiles:
+    from slipway.model.files import load_models
+
+    found, errors = load_models(include / "models")
+    return ModelFiles([model.prefix for model in found], [str(error) for error in errors])
+
+
+# Tests have Airflow imported, with settings of their own. A process that imports it takes two seconds for each account.
+bootstrap_stack.read_models = _read_models
+
 # Who makes the calls of SageMaker, CloudFormation and Application Auto Scaling.
 _OF_AWS = re.compile(r"[a-z.-]+\.amazonaws\.com|.*/(SageMaker|AWSCloudFormation|AutoScaling-UpdateDesiredCapacity)")
 
@@ -69,6 +81,7 @@ class LocalAws:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: dict[str, Any] = {}
+        self._ledger = ledger.Ledger(state_dir / "ledger.jsonl")
 
     @property
     def endpoint_url(self) -> str:
@@ -182,8 +195,7 @@ class LocalAws:
 
     def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
         """The calls so far whose members are as given."""
-        calls = ledger.read(self.state_dir / "ledger.jsonl")
-        return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
+        return [call for call in self._ledger.calls() if all(call[name] == value for name, value in wanted.items())]
 
     def saved(self) -> list[Any]:
         """What is on disk of ministack's state, an entry or a part of one each."""

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sagemaker.core
 from typer.testing import CliRunner
 
 from slipway import names
@@ -76,7 +76,9 @@ def new_version(template: Path, text: str) -> str:
 
 
 def test_the_registries_are_those_of_the_sagemaker_sdk():
-    table = Path(sagemaker.core.__path__[0]) / "image_uri_config"
+    # Not imported, which takes a second or two.
+    (folder,) = find_spec("sagemaker").submodule_search_locations
+    table = Path(folder) / "core" / "image_uri_config"
     ours = {region: entry["Account"] for region, entry in load("model.yaml")["Mappings"]["AlgorithmRegistries"].items()}
     for algorithm in ("xgboost", "sklearn"):
         config = json.loads((table / f"{algorithm}.json").read_text())
@@ -115,7 +117,7 @@ def test_an_account_is_set_up_and_again_with_what_has_changed(aws, include, monk
 
     # A later model gets its roles; one that CloudFormation refuses is reported, and the others are deployed.
     found = ModelFiles(["releases", "wine-model"], [])
-    monkeypatch.setattr(bootstrap_stack.models, "read", lambda include: found)
+    monkeypatch.setattr(bootstrap_stack, "read_models", lambda include: found)
     (problem,) = bootstrap_stack.deploy(aws.client, include)
     assert "slipway-model-releases" in problem and "folders of Slipway's own" in problem
     roles = {role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]}

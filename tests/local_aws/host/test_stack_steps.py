@@ -2,8 +2,6 @@
 
 import json
 
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
-
 from tests.local_aws.server import REGION, ROOT
 
 # Longer enumerations, such as those of instance types, grow between two versions of cfn-lint.
@@ -26,6 +24,9 @@ def reduced(schema):
 
 
 def test_the_properties_of_each_type_are_those_of_its_schema():
+    # Imported here: each process of the tests collects this file.
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
     schemas = json.loads((ROOT / "local_aws/host/resource_schemas.json").read_text())
     wrong = {}
     for kind, schema in schemas.items():
