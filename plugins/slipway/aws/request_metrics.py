@@ -25,7 +25,7 @@ def count_requests(session: Any) -> None:
 def _count(
     event_name: str, parsed_response: dict[str, Any] | None = None, exception: Exception | None = None, **_: Any
 ) -> None:
-    _, service, operation = event_name.split(".", 2)
+    service, operation = event_name.split(".")[1:]
     code = type(exception).__name__ if exception else _error_code(parsed_response or {})
     outcome = "throttled" if code in THROTTLING_CODES else "error" if code else "ok"
     record(AWS_REQUESTS, 1, service=service, operation=operation, outcome=outcome, code=code)

@@ -44,7 +44,7 @@ def fingerprint(places: Sequence[str], versions: S3Versions) -> str:
     :param places: S3 URIs of prefixes, without placeholders
     :param versions: lists them, a call for each thousand objects
     """
-    found = {}
+    found: dict[str, str] = {}
     for place in sorted(set(places)):
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
         found |= {uri(bucket, key): one.etag for key, one in versions.current_objects(bucket, prefix).items()}
