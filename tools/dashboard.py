@@ -6,6 +6,7 @@ The panels name the metrics of the catalogue, so a renamed metric cannot leave a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -225,6 +226,12 @@ def queries(text: str) -> Iterator[tuple[str, str]]:
     for panel in json.loads(text)["panels"]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
+
+
+def shortened(expression: str) -> str:
+    """Return an expression as the documentation shows it: ``grown(series)`` for what ``grown`` makes of a series."""
+    grows = r"clamp_min\((\S+?) - \(\1 offset \$__range or \1 \* 0\), 0\)"
+    return re.sub(grows, r"grown(\1)", expression)
 
 
 if __name__ == "__main__":
