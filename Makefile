@@ -56,7 +56,7 @@ CLIENTS = $(addprefix tests/clients/,cli.py sdk2.py sdk3.py javascript.py cdk.py
 # Tests that also run on other databases and with other users.
 APPROVAL_TESTS = $(wildcard tests/e2e/test_approval*.py)
 
-.PHONY: help setup up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
+.PHONY: help setup browser up down status demo stress labs bench verify-aws ui check test test-e2e test-beside test-others static test-rare test-postgres test-sqlite test-fab test-modes test-logs test-package test-clients cases tour generated chaos burst blackout under-load iam docs lint checkov format lock clean
 
 help: ## List the targets
 	@echo "Slipway: SageMaker models from upload to production, by Airflow."
@@ -106,14 +106,20 @@ verify-aws: setup ## Compare the account of the environment's AWS_* with what Sl
 check: lint ## Run lint and the tests that start no server: two minutes
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
-# The end-to-end tests mostly wait, and their timing suffers from other load. So the other tests run beside them, and get
-# what those leave of the processor. A failure on one side does not stop the other.
-test: setup ## Run lint, checkov, the docs' links and every test
-	@$(MAKE) --no-print-directory -j 2 lint checkov docs
-	@$(MAKE) --no-print-directory -j 2 -k test-e2e test-beside
+# The end-to-end tests mostly wait, and their timing suffers from other load. So all else runs beside them, and gets what
+# they leave of the processor. A failure on one side does not stop the other.
+test: ## Run lint, checkov, the docs' links and every test
+	@$(MAKE) --no-print-directory -j 2 setup browser
+	@$(MAKE) --no-print-directory -j 3 -k test-e2e test-beside static
 
-test-e2e: setup ## Run the end-to-end tests only
-	@$(VENV)/python -m tools.browser
+static: setup
+	@nice $(MAKE) --no-print-directory -k lint checkov docs
+
+# What it downloads comes while the environments are made; no library is needed.
+browser:
+	@"$(PYTHON)" -m tools.browser
+
+test-e2e: setup browser ## Run the end-to-end tests only
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(call AGAIN,$(E2E_CACHE)) -m e2e $(ARGS); }
 
 test-beside: setup
