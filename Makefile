@@ -109,15 +109,21 @@ check: lint ## Run lint and the tests that start no server: two minutes
 	@"$(PYTHON)" tools/setup.py redis
 	@$(VENV)/python -m pytest $(CHECK) $(PARALLEL) $(ARGS)
 
-# The end-to-end tests mostly wait, and their timing suffers from other load. So the other tests run beside them, and get
-# what those leave of the processor. A failure on one side does not stop the other.
-test: setup ## Run lint, checkov, the docs' links and every test
-	@$(MAKE) --no-print-directory -j 2 lint checkov docs
-	@$(MAKE) --no-print-directory -j 2 -k test-e2e test-beside
+# The end-to-end tests mostly wait, and their timing suffers from other load. So all else runs beside them, and gets what
+# they leave of the processor. A failure on one side does not stop the other.
+test: ## Run lint, checkov, the docs' links and every test
+	@$(MAKE) --no-print-directory -j 2 setup browser
+	@$(MAKE) --no-print-directory -j 3 -k test-e2e test-beside static
 
-test-e2e: setup ## Run the end-to-end tests only
+static: setup
+	@nice $(MAKE) --no-print-directory -k lint checkov docs
+
+# What it downloads comes while the environments are made; no library is needed.
+browser:
+	@"$(PYTHON)" -m tools.browser
+
+test-e2e: setup browser ## Run the end-to-end tests only
 	@"$(PYTHON)" tools/setup.py redis
-	@$(VENV)/python -m tools.browser
 	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(call AGAIN,$(E2E_CACHE)) -m e2e $(ARGS); }
 
 test-beside: setup

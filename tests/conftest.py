@@ -15,8 +15,8 @@ import pytest
 
 from tests.aws_keys import CREDENTIALS
 
-# The one local AWS of a session, and hooks that cost little.
-pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks"]
+# The one local AWS of a session, hooks that cost little, and the instances that files share.
+pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks", "tests.instances"]
 
 ROOT = Path(__file__).resolve().parent.parent
 # No test asserts a time, and hypothesis's deadline of 200 ms for an example would.
@@ -24,6 +24,8 @@ hypothesis.settings.register_profile("slipway", hypothesis.settings.default, dea
 hypothesis.settings.load_profile("slipway")
 # The folders whose files take longest, in this order.
 _LONG = ("faults", "cfn", "local_aws")
+# The fixtures that are an instance.
+_INSTANCES = {"slipway", "struck"}
 # A second try is for a machine that stood still once, not for a change that broke something.
 _MOST_SECOND_TRIES = 3
 _HOME = Path(tempfile.mkdtemp(prefix="slipway-tests-"))
@@ -85,7 +87,8 @@ def every_kill(request: pytest.FixtureRequest) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is rare, and let the files that take minutes begin first.
 
-    So no process works on a long one when the others have ended. The end-to-end tests keep the command line's order.
+    So no process works on a long one when the others have ended. End-to-end tests begin with those of an instance, and
+    otherwise keep the command line's order.
     """
     if not config.getoption("--rare"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("rare")])
@@ -96,7 +99,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _turn(item: pytest.Item) -> int:
     folder = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
     if item.get_closest_marker("e2e"):
-        return 0
+        return -2 if _INSTANCES.intersection(getattr(item, "fixturenames", ())) else -1
     return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
 

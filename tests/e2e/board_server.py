@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,11 +41,17 @@ LONG_WHY = "\n".join(
 
 @dataclass(frozen=True)
 class BoardServer:
-    """The server, and the database that it reads."""
+    """The server, and the database that it reads, also as it was at the start."""
 
     url: str
     database: str
     log: Path
+    filled: Path
+
+    def forget(self) -> None:
+        """Bring the database back to what it was at the start."""
+        with closing(sqlite3.connect(self.filled)) as filled, closing(sqlite3.connect(_file(self.database))) as now:
+            filled.backup(now)
 
 
 def fill(database: str) -> None:
@@ -171,14 +178,21 @@ def serving(folder: Path, port: int, fill: Callable[[str], None] = fill) -> Iter
     done = subprocess.run([airflow, "db", "migrate"], env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     fill(database)
+    filled = folder / "filled.db"
+    with closing(sqlite3.connect(_file(database))) as now, closing(sqlite3.connect(filled)) as copy:
+        now.backup(copy)
     with log.open("w") as stream:
         server = subprocess.Popen([airflow, "api-server"], env=variables, stdout=stream, stderr=stream)
     try:
         _wait(url, server, log)
-        yield BoardServer(url, database, log)
+        yield BoardServer(url, database, log, filled)
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+def _file(database: str) -> str:
+    return database.removeprefix("sqlite:///")
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
 from sqlalchemy import create_engine, select
 
 from tests.conftest import ROOT
-from tests.e2e.board_server import CONSOLE, PASSWORDS, BoardServer, serving
+from tests.e2e.board_server import CONSOLE, PASSWORDS, BoardServer
 from tools import browser
 
 pytestmark = pytest.mark.e2e
@@ -31,12 +32,6 @@ Opens = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[BoardServer]:
-    with serving(tmp_path_factory.mktemp("board"), free_ports(1)[0]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
@@ -44,22 +39,38 @@ def chromium() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture
-def opened(chromium: Browser, server: BoardServer) -> Iterator[Opens]:
-    """Open a page of the UI as one of its users."""
-    contexts = []
+@pytest.fixture(scope="module")
+def login(chromium: Browser, server: BoardServer) -> Callable[[str], StorageState]:
+    """What a browser keeps of a user's login. Everybody logs in once a file: it loads all of Airflow's UI twice."""
 
-    def open_page(path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440) -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
+    @cache
+    def log_in(user: str) -> StorageState:
+        context = chromium.new_context()
         context.set_default_timeout(PATIENCE_MS)
-        context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
         page = context.new_page()
         page.goto(f"{server.url}/auth/login?next=/")
         page.fill("input[name=username]", user)
         page.fill("input[name=password]", PASSWORDS[user])
         page.click("button[type=submit]")
         page.wait_for_url(lambda url: "login" not in url)
+        kept = context.storage_state()
+        context.close()
+        return kept
+
+    return log_in
+
+
+@pytest.fixture
+def opened(chromium: Browser, server: BoardServer, login: Callable[[str], StorageState]) -> Iterator[Opens]:
+    """Open a page of the UI as one of its users, in a browser that has nothing but the login."""
+    contexts = []
+
+    def open_page(path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, storage_state=login(user))
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
+        page = context.new_page()
         page.goto(f"{server.url}{path}")
         page.wait_for_selector("#slipway-board h1")
         page.wait_for_selector("text=Reading…", state="detached")

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import create_engine, func, select
 
 from tests.e2e.board_server import BoardServer
-from tests.e2e.test_board import RELEASES, Opens, answers, chromium, opened, server  # noqa: F401
+from tests.e2e.test_board import RELEASES, Opens, answers, chromium, login, opened  # noqa: F401
 
 pytestmark = pytest.mark.e2e
 SITE = "http://somewhere-else.example/"

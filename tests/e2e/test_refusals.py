@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.e2e.board_server import PASSWORDS, BoardServer, serving
+from tests.e2e.board_server import PASSWORDS, BoardServer
 from tools import browser
 
 pytestmark = pytest.mark.e2e
@@ -25,12 +25,6 @@ SEND = """([method, path, body]) => new Promise((resolve) => {
 })"""
 ORDER = {"logical_date": None, "conf": {"roll_back_to": "previous"}}
 CLEAR = {"dry_run": False, "dag_run_id": "s3__13", "task_ids": ["approve"], "only_failed": False}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[BoardServer]:
-    with serving(tmp_path_factory.mktemp("refusals"), free_ports(1)[0]) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

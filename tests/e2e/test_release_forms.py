@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import create_engine, select
 
 from tests.e2e.board_server import BoardServer
-from tests.e2e.test_board import AXE, MODEL, Opens, chromium, opened, server  # noqa: F401
+from tests.e2e.test_board import AXE, MODEL, Opens, chromium, login, opened  # noqa: F401
 
 pytestmark = pytest.mark.e2e
 REFUSED = "/plugin/slipway?model=churn-model&run=manual__4"

@@ -92,6 +92,13 @@ class First:
 
 
 @pytest.fixture(scope="module")
+def slipway(struck):
+    """Here, too, processes are killed. No file after this one uses the instance, so it does not go on beside them."""
+    yield struck
+    struck.services("down")
+
+
+@pytest.fixture(scope="module")
 def first(slipway) -> First:
     models = slipway.include / "models"
     text = (models / "iris-model.yaml").read_text().replace("iris", "wine")

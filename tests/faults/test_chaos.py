@@ -9,7 +9,6 @@ from tests.faults.chaos.audit import COLUMNS
 from tests.faults.chaos.run import Chaos
 from tests.faults.chaos.strikes import DATABASE, KILL, PAUSE, Strike
 from tests.faults.chaos.victims import component_of
-from tests.instance import SHORT_PATIENCE, Instance
 
 pytestmark = pytest.mark.e2e
 
@@ -27,24 +26,12 @@ UPLOADS = 4
 SEED = 20
 
 
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory, free_ports):
-    """An instance of its own: what other tests begin must not be killed."""
-    made = Instance.in_folder(tmp_path_factory.mktemp("chaos"), free_ports(2), SHORT_PATIENCE)
-    models.add(made)
-    try:
-        made.services("up")
-        yield made
-    finally:
-        made.services("down")
-
-
-def test_nothing_is_lost_invented_or_done_twice(instance, record_property):
+def test_nothing_is_lost_invented_or_done_twice(struck, record_property):
     lines: list[str] = []
     # On SQLite there is no database to restart.
-    has_database = component_of(instance.settings, DATABASE) is not None
+    has_database = component_of(struck.settings, DATABASE) is not None
     plan = [strike for strike in PLAN if has_database or strike.kind != DATABASE]
-    chaos = Chaos(instance, plan, SEED, lines.append, models.MODELS[:2], UPLOADS, PAUSE_SECONDS)
+    chaos = Chaos(struck, plan, SEED, lines.append, models.MODELS[:2], UPLOADS, PAUSE_SECONDS)
     found = chaos.run()
     record_property("chaos", chaos.summary())
     assert found == {name: [] for name in COLUMNS}, "\n".join(lines)

@@ -1,0 +1,59 @@
+"""Which end-to-end tests share an instance, so that few are started; each start takes a core for most of a minute.
+
+A plugin of pytest (see tests/conftest.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.instance import Instance
+
+# The files of one process of pytest-xdist, by the fixture that is their instance. A file that is missing here is a unit
+# of its own, and may start one more.
+FILES = {
+    "struck": ("faults/test_chaos.py", "e2e/test_trial.py"),
+    "slipway": tuple(
+        f"e2e/test_{name}.py"
+        for name in (
+            *("approval_elsewhere", "news", "orphaned_jobs", "release", "roll_back"),
+            *("stock_approval", "superseded", "who_approves"),
+        )
+    ),
+}
+_INSTANCE_OF = {f"tests/{file}": name for name, files in FILES.items() for file in files}
+
+
+@pytest.fixture(scope="session")
+def struck(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[Instance]:
+    """A running instance whose processes are killed. What other tests begin must not be, so it is not theirs."""
+    # Only those who use it pay for what it imports.
+    from tests.faults.chaos import models
+    from tests.instance import SHORT_PATIENCE, Instance
+
+    made = Instance.in_folder(tmp_path_factory.mktemp("struck"), free_ports(2), SHORT_PATIENCE)
+    models.add(made)
+    try:
+        made.services("up")
+        yield made
+    finally:
+        made.services("down")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the files of one instance to one process; otherwise as `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByInstance(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return _INSTANCE_OF.get(file, file)
+
+    return ByInstance(config, log)

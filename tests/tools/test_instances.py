@@ -1,0 +1,22 @@
+"""Which end-to-end tests share an instance."""
+
+import ast
+
+from tests.instances import FILES
+from tools.settings import ROOT
+
+
+def arguments(text: str) -> set[str]:
+    """The names that functions of a file take: fixtures, if they are tests or fixtures."""
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    return {argument.arg for function in functions for argument in function.args.args}
+
+
+def test_each_file_with_an_instance_that_others_use_goes_to_its_process():
+    shared = {file: name for name, files in FILES.items() for file in files}
+    found = {}
+    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
+        if used := arguments(path.read_text()) & set(FILES):
+            # What runs on the other instance may call it by the same name.
+            found[path.relative_to(ROOT / "tests").as_posix()] = "struck" if "struck" in used else used.pop()
+    assert shared == found
