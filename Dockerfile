@@ -7,8 +7,10 @@ FROM ${BASE_IMAGE} AS airflow
 # Set by the official image; named here so that another base gives the same layout.
 ENV AIRFLOW_HOME=/opt/airflow
 WORKDIR /opt/airflow
-COPY requirements.txt constraints.txt /opt/slipway/
-RUN pip install --no-cache-dir -c /opt/slipway/constraints.txt -r /opt/slipway/requirements.txt
+COPY requirements.txt /opt/slipway/
+# The requirements, with Celery and its client of Redis, and Flask-AppBuilder for people's roles: what make test-fab runs.
+COPY tests/fab/requirements.txt tests/fab/constraints.txt /opt/slipway/tests/fab/
+RUN pip install --no-cache-dir -c /opt/slipway/tests/fab/constraints.txt -r /opt/slipway/tests/fab/requirements.txt
 COPY dags /opt/airflow/dags
 COPY plugins /opt/airflow/plugins
 COPY include /opt/airflow/include
