@@ -17,7 +17,7 @@ from tools.people import APPROVER_PERMISSIONS, ROLES
 
 PASSWORDS_FILE = Path("/run/passwords.json")
 AIRFLOW_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
-LOGS = Path("/opt/airflow/logs")
+SHARED = (Path("/opt/airflow/logs"), Path("/opt/airflow/model-copies"))
 PLUGINS = "/opt/airflow/plugins"
 AIRFLOW_PRINCIPAL = "arn:aws:iam::123456789012:user/slipway-airflow"
 
@@ -70,9 +70,10 @@ def make_people(passwords: dict[str, str]) -> None:
 
 def main() -> int:
     """Do what is missing; the exit code is that of the first step that fails."""
-    if LOGS.stat().st_uid == os.getuid():
+    for folder in SHARED:
         # The other containers may run as another user of the same group.
-        LOGS.chmod(0o775)
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(0o775)
     subprocess.run(["airflow", "db", "migrate"], check=True)  # noqa: S607
     make_result_database(os.environ[AIRFLOW_DATABASE], os.environ["AIRFLOW__CELERY__RESULT_BACKEND"])
     make_people(json.loads(PASSWORDS_FILE.read_text()))

@@ -21,10 +21,10 @@ AIRFLOW = [name for name, service in SERVICES.items() if "slipway-airflow" in se
 WORKERS = ("worker", "worker-load", "flower")
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)")
 SECRET = re.compile(r"PASSWORD|SECRET|_KEY$|KEYS$|ACCESS_KEY|BASIC_AUTH|SQL_ALCHEMY_CONN|BROKER_URL|RESULT_BACKEND")
-# Paths, addresses and names of the containers' own; and what one process for all does not need.
+# Paths, addresses and names of the containers' own, and how much is logged.
 ELSEWHERE = re.compile(
     r"__(DAGS_FOLDER|PLUGINS_FOLDER|HOST|PORT|BASE_URL|EXECUTION_API_SERVER_URL|BASE_LOG_FOLDER|SQL_ALCHEMY_CONN|"
-    r"DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY|SIMPLE_AUTH_MANAGER_\w+|PRINT_STATS_INTERVAL|PARALLELISM|EXECUTOR|WORKERS)$"
+    r"DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY|SIMPLE_AUTH_MANAGER_\w+|PRINT_STATS_INTERVAL)$"
 )
 
 
@@ -169,9 +169,9 @@ def test_loads_have_workers_of_their_own():
     assert queues == {"worker": "default", "worker-load": environment_of("worker")["AIRFLOW__SLIPWAY__LOAD_QUEUE"]}
 
 
-def test_airflows_options_are_those_of_make_up(tmp_path, monkeypatch):
+def test_airflows_options_are_those_of_make_up_on_celery(tmp_path, monkeypatch):
     monkeypatch.delenv("SLIPWAY_DATABASE_URL", raising=False)
-    native = environment.airflow_variables(Settings(tmp_path))
+    native = environment.airflow_variables(Settings(tmp_path, api_workers=2, celery_workers=2))
     written: dict[str, str] = {}
     for name in AIRFLOW:
         written |= environment_of(name)
