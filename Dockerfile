@@ -7,8 +7,12 @@ FROM ${BASE_IMAGE} AS airflow
 # Set by the official image; named here so that another base gives the same layout.
 ENV AIRFLOW_HOME=/opt/airflow
 WORKDIR /opt/airflow
-COPY requirements.txt constraints.txt /opt/slipway/
-RUN pip install --no-cache-dir -c /opt/slipway/constraints.txt -r /opt/slipway/requirements.txt
+COPY requirements.txt /opt/slipway/
+# The requirements, with Celery and its client of Redis, and Flask-AppBuilder for people's roles: what make test-fab runs.
+COPY tests/fab/requirements.txt tests/fab/constraints.txt /opt/slipway/tests/fab/
+RUN pip install --no-cache-dir -c /opt/slipway/tests/fab/constraints.txt -r /opt/slipway/tests/fab/requirements.txt
+# A volume of the containers begins with this folder's owner and mode; whoever runs Airflow is in group 0.
+RUN mkdir -p /opt/airflow/model-copies && chmod 775 /opt/airflow/model-copies
 COPY dags /opt/airflow/dags
 COPY plugins /opt/airflow/plugins
 COPY include /opt/airflow/include

@@ -167,6 +167,12 @@ test-metrics: setup ## Run releases with metrics on, and ask a real Prometheus e
 dashboard: setup ## Write Grafana's dashboard from tools/dashboard.py
 	@PYTHONPATH=plugins $(VENV)/python -m tools.dashboard
 
+env: ## Write .env, with new secrets, for docker compose (Python 3 and openssl; existing values stay)
+	@"$(PYTHON)" -m tools.compose_env
+
+compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 20 minutes)
+	@$(VENV)/python -m tests.compose $(ARGS)
+
 package: setup ## Build wheel, sdist and the list of what they need into dist/ (makes .venv-package)
 	@"$(PYTHON)" tools/setup.py package
 	@$(VENV)/python -m tools.package

@@ -8,6 +8,7 @@ import os
 import secrets
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from local_aws.host.credentials import VARIABLES, AccessKey, Credentials, kept
@@ -52,15 +53,13 @@ def write_private(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def passwords(settings: Settings) -> dict[str, str]:
+def passwords(settings: Settings, users: Iterable[str] = ("admin", *OPERATORS)) -> dict[str, str]:
     """Return the users' passwords, made at the first call; a new user gets one at the next."""
     known: dict[str, str] = {}
     if settings.passwords_file.exists():
         known = json.loads(settings.passwords_file.read_text())
     missing = {
-        user: "".join(secrets.choice(READABLE_CHARACTERS) for _ in range(16))
-        for user in ("admin", *OPERATORS)
-        if user not in known
+        user: "".join(secrets.choice(READABLE_CHARACTERS) for _ in range(16)) for user in users if user not in known
     }
     if missing:
         write_private(settings.passwords_file, json.dumps(known | missing, indent=2) + "\n")

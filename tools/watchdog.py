@@ -13,19 +13,35 @@ import subprocess
 import sys
 import time
 
-from tools.liveness import AIRFLOW_HEALTH, Watch, page_probe
+from tools import container_signs
+from tools.container_health import ALIVE
+from tools.liveness import AIRFLOW_HEALTH, Probe, Watch, page_probe
 
-AIRFLOW_URL = "http://api-server:8080"
+AIRFLOW_URL = "http://127.0.0.1:8080"
 LOOK_SECONDS = 1.0
 EX_UNAVAILABLE = 69
+# A worker that has lost its broker connects again after pauses of up to half a minute, and its end costs running tasks.
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-retry
+PATIENCE_SECONDS = {container_signs.WORKER: 120.0}
 
 
-def run(name: str, command: list[str], airflow_url: str) -> int:
+def watch_of(name: str) -> Watch:
+    """Build the watch of this container's component.
+
+    :param name: `api-server`, which answers itself, or one of `tools/container_signs.py`
+    """
+    if name == "api-server":
+        return Watch(page_probe(AIRFLOW_URL + AIRFLOW_HEALTH))
+    signs = container_signs.of(name, lambda: ALIVE.touch())
+    return Watch(Probe(lambda: None), {name: Probe(signs.ask)}, PATIENCE_SECONDS)
+
+
+def run(name: str, command: list[str], watch: Watch) -> int:
     """Run a command until it ends or does nothing.
 
-    :param name: the component, as in `tools/liveness.py`
+    :param name: the component
     :param command: what starts it
-    :param airflow_url: the API server, which knows the heartbeats
+    :param watch: what tells whether it does something
     :returns: the command's exit code, or another one when it was killed
     """
     started: list[subprocess.Popen[bytes]] = []
@@ -43,7 +59,6 @@ def run(name: str, command: list[str], airflow_url: str) -> int:
     started.append(child)
     if asked:
         child.send_signal(asked[-1])
-    watch = Watch(page_probe(airflow_url + AIRFLOW_HEALTH))
     watch.start()
     while (code := child.poll()) is None:
         silent = watch.look({name: child.pid}, time.monotonic()).get(name)
@@ -58,7 +73,7 @@ def run(name: str, command: list[str], airflow_url: str) -> int:
 
 def main() -> int:
     """Run the command of the arguments, of which the first is the component's name."""
-    return run(sys.argv[1], sys.argv[2:], AIRFLOW_URL)
+    return run(sys.argv[1], sys.argv[2:], watch_of(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def from_environment(environment: MutableMapping[str, str]) -> Credentials | Non
     if not any(found.values()):
         return None
     if missing := [VARIABLES[part] for part, value in found.items() if not value]:
-        raise CredentialsError(f"{' and '.join(missing)} must be set too: python3 -m tools.compose_env makes them.")
+        raise CredentialsError(f"{' and '.join(missing)} must be set too: make env makes them.")
     return Credentials(
         AccessKey(found["airflow", "access_key_id"], found["airflow", "secret_access_key"]),
         AccessKey(found["operator", "access_key_id"], found["operator", "secret_access_key"]),

@@ -1,0 +1,57 @@
+"""Images for a machine that reaches no registry of them: stand-ins from Debian's packages, and Slipway's two."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.compose.engine import Podman
+
+HERE = Path(__file__).resolve().parent / "images"
+DEBIAN = "localhost/debian:bookworm"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+AIRFLOW = "localhost/slipway-test-airflow:latest"
+LOCAL_AWS = "localhost/slipway-test-local-aws:latest"
+# What docker-compose.yaml pulls → the stage that stands in for it.
+STAND_INS = {
+    "BASE_IMAGE": "airflow",
+    "AWS_BASE_IMAGE": "python",
+    "POSTGRES_IMAGE": "postgres",
+    "REDIS_IMAGE": "redis",
+    "PROMETHEUS_IMAGE": "prometheus",
+}
+
+
+def variables() -> dict[str, str]:
+    """Return what docker-compose.yaml reads from .env to take these images."""
+    stand_ins = {name: f"localhost/slipway-base-{stage}:latest" for name, stage in STAND_INS.items()}
+    return stand_ins | {"SLIPWAY_IMAGE": AIRFLOW, "SLIPWAY_AWS_IMAGE": LOCAL_AWS}
+
+
+def build(engine: Podman, project: Path) -> None:
+    """Build all images; what has not changed comes from podman's cache.
+
+    :param engine: podman
+    :param project: the folder with Slipway's Dockerfile and what it copies
+    """
+    if subprocess.run(["podman", "image", "exists", DEBIAN], check=False).returncode:  # noqa: S607
+        _import_debian(engine)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in (*HERE.iterdir(), CERTIFICATES):
+            shutil.copy(file, folder)
+        for name, stage in STAND_INS.items():
+            engine.build(stage, variables()[name], folder)
+    for target, tag, base in (("airflow", AIRFLOW, "BASE_IMAGE"), ("aws", LOCAL_AWS, "AWS_BASE_IMAGE")):
+        engine.build(target, tag, project, {base: variables()[base]})
+
+
+def _import_debian(engine: Podman) -> None:
+    """Make Debian 12's base image from its packages. https://wiki.debian.org/Debootstrap"""
+    with tempfile.TemporaryDirectory() as name:
+        root, archive = Path(name) / "root", Path(name) / "root.tar"
+        subprocess.run(["debootstrap", "--variant=minbase", "bookworm", str(root)], check=True)  # noqa: S607
+        subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)  # noqa: S607
+        engine.run("import", str(archive), DEBIAN)
