@@ -113,6 +113,7 @@ check: lint ## Run lint and the tests that start no server: two minutes
 # they leave of the processor. A failure on one side does not stop the other.
 test: ## Run lint, checkov, the docs' links and every test
 	@$(MAKE) --no-print-directory -j 2 setup browser
+	@"$(PYTHON)" tools/setup.py redis
 	@$(MAKE) --no-print-directory -j 3 -k test-e2e test-beside static
 
 static: setup
@@ -128,11 +129,11 @@ test-e2e: setup browser ## Run the end-to-end tests only
 
 test-beside: setup
 	@"$(PYTHON)" tools/setup.py labs
-	@"$(PYTHON)" tools/setup.py redis
 	@echo "The other tests run beside the end-to-end ones: tail -f $(BESIDE_LOG)"
 	@mkdir -p $(dir $(BESIDE_LOG)); nice $(MAKE) --no-print-directory test-others >$(BESIDE_LOG) 2>&1; status=$$?; cat $(BESIDE_LOG); exit $$status
 
 test-others: setup
+	@"$(PYTHON)" tools/setup.py redis
 	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(call AGAIN) -m "not e2e" $(ARGS); }
 
 test-rare: setup ## Run the tests that look at faults more widely: more kills, more messages, a full disk, all labs (15 minutes)

@@ -41,6 +41,8 @@ def sent(settings: Settings) -> int:
             with contextlib.suppress(OSError, KombuError):
                 app.send_task("execute_workload", queue="default", retry=False)
                 with app.connection() as connection:
+                    # Without this kombu would try for ever.
+                    connection.ensure_connection(max_retries=1, timeout=5)
                     return connection.default_channel.queue_declare("default", passive=True).message_count
             assert time.monotonic() < deadline, "Redis does not answer"
             time.sleep(0.1)
