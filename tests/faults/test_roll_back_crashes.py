@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from slipway import names
+from slipway.cleanup import folders
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model import config
@@ -97,8 +98,10 @@ def test_it_trained_nothing_and_did_nothing_twice(rolled_back):
 
 
 def test_a_killed_collection_removes_the_abandoned_release_and_nothing_else(
-    aws, crashes, trained, rolled_back, record_property
+    aws, crashes, trained, rolled_back, record_property, monkeypatch
 ):
+    # As in a model with a long history: all are listed by the first attempt, and remembered for the others.
+    monkeypatch.setattr(folders, "_FEW", 0)
     run, waits, kills = begin(aws, MODEL, zip_with(num_round="9")), Waits(crashes), crashes.kills
     kept = {name: _objects(aws, trained[name]) for name in ("first", "second")}
     kept["own"] = _objects(aws, run)

@@ -147,15 +147,18 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         keep = self.model.roll_back.keep_releases
         # What exists before what is in use: see Survey.
         folders, tagged = survey.folders(plan.revision_id), survey.tagged()
-        past, deployed = survey.past(folders, plan.revision_id, keep)
+        packages, deployed = survey.registered(folders, keep)
         stacks = survey.stacks()
+        needed = rules.needed(survey.chain(stacks), deployed, keep)
+        past = survey.past((one for one in folders if one != plan.revision_id), packages, needed)
         in_use = survey.in_use(stacks)
-        gone = survey.superseded(past, plan.sequence, in_use, rules.needed(survey.chain(stacks), deployed, keep))
+        gone = survey.superseded(past, plan.sequence, in_use, needed)
+        survey.remember(folders, gone)
         if any(stack.status.in_progress for stack in stacks):
             self.log.info("A stack is being changed: the next release collects models and endpoint configs")
             tagged = []
         return Garbage(
-            {one.revision_id: (one, folders[one.revision_id]) for one in gone},
+            {one.revision_id: (one, objects) for one in gone if (objects := folders[one.revision_id].objects)},
             survey.unused(tagged, in_use),
             stacks,
             len(folders) - len(gone),

@@ -8,24 +8,42 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cached_property, partial
 from typing import Any, Self
 
 from slipway import names
-from slipway.aws.documents import S3Documents
+from slipway.aws.documents import Document, S3Documents
 from slipway.aws.s3 import S3Hook, StoredObject
 from slipway.formats.stored import known_or_new, versioned
 from slipway.registry.hook import ListedPackage, ModelRegistryHook
 
 _LISTED_EVERY = timedelta(days=1)
 # How much the clocks of S3 and SageMaker may differ.
-_MARGIN = timedelta(hours=1)
+MARGIN = timedelta(hours=1)
 # So many objects are listed each time: that takes less than a document and a list for each release that is kept.
 _FEW = 100
 
-Folders = dict[str, list[StoredObject]]
+
+class Folder:
+    """What one release has left.
+
+    :param read: lists its objects, without the claim
+    """
+
+    def __init__(self, read: Callable[[], list[StoredObject]]) -> None:
+        self._read = read
+
+    @cached_property
+    def objects(self) -> list[StoredObject]:
+        """Its objects; none where an earlier collection has removed them."""
+        return self._read()
+
+
+# By revision id.
+Folders = dict[str, Folder]
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class FoundReleases:
 
     :param listed: when all objects were listed, ISO 8601; None before that
     :param revisions: the ids of the releases that had more than a claim
-    :param oldest: when the oldest of their objects was written, ISO 8601; None where that is not known
+    :param oldest: a time before which none of their objects was written, ISO 8601; None where that is not known
     """
 
     listed: str | None = None
@@ -68,43 +86,60 @@ class ReleaseFolders:
         self._documents = documents
         self._home = names.release_prefix(prefix, "")[:-1]
         self.of_a_release = re.compile(rf"{re.escape(self._home)}([0-9a-f]{{32}})/(.+)")
+        # What `read` has found: the document, when all were listed if that is remembered, and the oldest object's time.
+        self._document = Document()
+        self._whole: str | None = None
+        self._oldest: datetime | None = None
         # Since when packages were listed, and which.
         self._listed: tuple[datetime | None, list[ListedPackage]] | None = None
 
     def read(self, own: str, now: datetime) -> Folders:
-        """Return the objects of each release, by revision id, without its claim, which is kept.
+        """Return what each release has left, without its claim, which is kept.
 
-        A release that failed before it had a package is found by the next listing of all. Where not all are listed,
-        the objects of the release that collects are not, because it removes nothing of its own.
+        A release that failed before it had a package is found by the next listing of all. Where not all are listed, a
+        folder is when somebody asks for its objects.
 
         :param own: the release that collects
         :param now: when
         """
-        document = self._documents.read(self._bucket, names.kept_key(self._prefix))
-        before = FoundReleases.from_json(document.content)
-        if before.listed is None or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
+        self._document = self._documents.read(self._bucket, names.kept_key(self._prefix))
+        before = FoundReleases.from_json(self._document.content)
+        if not (before.listed and before.oldest) or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
             objects = self._s3.objects(self._bucket, self._home)
             found = self._by_release(objects)
-            if len(objects) <= _FEW:
-                return found
-            listed = now.isoformat()
-        else:
-            listed = before.listed
-            # The survey needs the packages since the oldest release began: one list is enough for both.
-            since = min(map(datetime.fromisoformat, filter(None, (listed, before.oldest)))) - _MARGIN
-            wanted = sorted({*before.revisions, *self._registered(since)} - {own})
-            folders = (names.release_prefix(self._prefix, one) for one in wanted)
-            found = self._by_release(one for folder in folders for one in self._s3.objects(self._bucket, folder))
-            found[own] = []
-        oldest = min((item.modified.isoformat() for folder in found.values() for item in folder), default=None)
-        after = FoundReleases(listed, tuple(sorted(found)), oldest)
-        if after != before:
-            # Where another collection was faster, its document is as true as this one.
-            self._documents.write(self._bucket, names.kept_key(self._prefix), after.to_json(), etag=document.etag)
-        return found
+            self._oldest = min((item.modified for folder in found.values() for item in folder), default=None)
+            self._whole = now.isoformat() if len(objects) > _FEW else None
+            return {revision_id: Folder(partial(list, folder)) for revision_id, folder in found.items()}
+        self._whole = before.listed
+        self._oldest = min(map(datetime.fromisoformat, (before.listed, before.oldest)))
+        # The survey needs the packages since the oldest release began: one list is enough for both.
+        known = {*before.revisions, own, *self._registered(self._oldest - MARGIN)}
+        return {revision_id: Folder(partial(self._objects, revision_id)) for revision_id in sorted(known)}
 
-    def _by_release(self, objects: Iterable[StoredObject]) -> Folders:
-        found: Folders = defaultdict(list)
+    def oldest(self) -> datetime | None:
+        """Return a time before which no release that has left something has written an object; None without any."""
+        return self._oldest
+
+    def remember(self, found: Iterable[str]) -> None:
+        """Keep for the next collection which releases have left something, where that is not listed each time.
+
+        :param found: their ids
+        """
+        if self._whole is None:
+            return
+        oldest = self._oldest.isoformat() if self._oldest else None
+        after = FoundReleases(self._whole, tuple(sorted(found)), oldest)
+        if after != FoundReleases.from_json(self._document.content):
+            # Where another collection was faster, its document is as true as this one.
+            key = names.kept_key(self._prefix)
+            self._documents.write(self._bucket, key, after.to_json(), etag=self._document.etag)
+
+    def _objects(self, revision_id: str) -> list[StoredObject]:
+        objects = self._s3.objects(self._bucket, names.release_prefix(self._prefix, revision_id))
+        return self._by_release(objects).get(revision_id, [])
+
+    def _by_release(self, objects: Iterable[StoredObject]) -> dict[str, list[StoredObject]]:
+        found: defaultdict[str, list[StoredObject]] = defaultdict(list)
         for item in objects:
             match = self.of_a_release.fullmatch(item.key)
             if match and item.key != names.claim_key(self._prefix, match[1]):

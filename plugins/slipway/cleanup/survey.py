@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -20,7 +20,7 @@ from slipway.aws.stacks import Stack
 from slipway.aws.tagging import TaggedResourcesHook
 from slipway.cleanup import rules
 from slipway.cleanup.account import AccountSurvey
-from slipway.cleanup.folders import Folders, ReleaseFolders
+from slipway.cleanup.folders import MARGIN, Folders, ReleaseFolders
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
 from slipway.deployment.parameters import MODEL_PACKAGE_ARN, data_urls
@@ -35,8 +35,6 @@ from slipway.states import Environment, ModelApprovalStatus
 log = logging.getLogger(__name__)
 
 _MAX_JOBS = 9
-# How much the clocks of S3 and SageMaker may differ.
-_MARGIN = timedelta(hours=1)
 
 
 class Survey:
@@ -71,7 +69,7 @@ class Survey:
         self._packages: dict[str, Mapping[str, Any]] = {}
 
     def folders(self, own: str) -> Folders:
-        """Return the objects under each release's prefix, by revision id, without its claim, which is kept.
+        """Return what each release has left under its prefix, without its claim, which is kept.
 
         :param own: the release that collects
         """
@@ -97,16 +95,26 @@ class Survey:
         )
         return [one for one in found if one and not in_use.has_name(one.name, one.arn)]
 
-    def past(self, folders: Folders, own: str, keep_releases: int) -> tuple[list[Past], list[str]]:
-        """Read the other releases, and the newest packages that production has served.
+    def past(
+        self, releases: Iterable[str], packages: Mapping[str, Mapping[str, Any]], needed: Collection[str]
+    ) -> list[Past]:
+        """Read the releases that may be superseded: not those whose package a roll-back needs or that waits.
 
-        :param folders: the objects of each release
-        :param own: the release that collects
-        :param keep_releases: how many packages of production to find
-        :returns: the releases; the ARNs of those packages, newest first
+        :param releases: their ids
+        :param packages: those that `registered` has found
+        :param needed: ARNs of packages that a roll-back needs
         """
-        by_revision, deployed = self._registered(folders, keep_releases)
-        return [self._past(one, by_revision.get(one)) for one in folders if one != own], deployed
+        found = {one: packages.get(one) for one in releases}
+        stay = {one for one, package in found.items() if package and (_is_pending(package) or _arn(package) in needed)}
+        return [self._past(one, package) for one, package in found.items() if one not in stay]
+
+    def remember(self, folders: Folders, gone: Iterable[Past]) -> None:
+        """Let the next collection know of the releases without a list; those of which nothing is left are forgotten.
+
+        :param folders: what each release has left
+        :param gone: those of them that nothing needs, and whose objects are listed for that
+        """
+        self._folders.remember(set(folders) - {one.revision_id for one in gone if not folders[one.revision_id].objects})
 
     def superseded(self, past: Iterable[Past], sequence: str, in_use: InUse, kept: Collection[str]) -> list[Past]:
         """Choose the releases that may be removed, as rules.superseded, with the folders that their jobs wrote.
@@ -154,15 +162,19 @@ class Survey:
             urls |= set(data_urls(stack.parameters))
         return InUse(frozenset(used), frozenset(urls))
 
-    def _registered(self, folders: Folders, keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    def registered(self, folders: Folders, keep: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
         """Find the packages of releases, among those that were made since the oldest of them began.
 
         Where an object was written again meanwhile, its package is older: it is looked for among all.
+
+        :param folders: what each release has left
+        :param keep: how many packages of production to find
+        :returns: the packages by revision id; the ARNs of the newest that production has served
         """
         wanted, by_revision = set(folders), {}
         deployed: list[str] = []
-        times = [item.modified for objects in folders.values() for item in objects]
-        for since in (min(times) - _MARGIN, None) if times else ():
+        oldest = self._folders.oldest()
+        for since in (oldest - MARGIN, None) if oldest else ():
             for listed in self._folders.packages(since):
                 # `register` wrote where the release's zip is.
                 named = self._folders.of_a_release.search(listed.description)
@@ -175,7 +187,7 @@ class Survey:
                     wanted.discard(properties[REVISION])
                     if history.BEFORE in properties and len(deployed) < keep:
                         deployed.append(listed.arn)
-            if not any(self._has_a_model(one, folders[one]) for one in wanted):
+            if not any(self._has_a_model(one, folders[one].objects) for one in wanted):
                 break
         return by_revision, deployed
 
@@ -192,14 +204,13 @@ class Survey:
             # Without a sequence nothing of it is removed.
             log.warning("%s. Everything of this release is kept", error.problem)
             return Past(revision_id, None, True, home)
-        status = package.get("ModelApprovalStatus") if package else None
         return Past(
             revision_id,
             claim.sequence if claim and not sequences.fault(claim.sequence) else None,
             self._goes_on(claim.dag_id, claim.run_id) if claim else True,
             home,
-            package["ModelPackageArn"] if package else None,
-            status == ModelApprovalStatus.PENDING,
+            _arn(package) if package else None,
+            _is_pending(package) if package else False,
         )
 
     def _claim(self, revision_id: str) -> Claim | None:
@@ -222,3 +233,11 @@ class Survey:
             yield f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output/"
             if attempt == _MAX_JOBS:
                 return
+
+
+def _arn(package: Mapping[str, Any]) -> str:
+    return str(package["ModelPackageArn"])
+
+
+def _is_pending(package: Mapping[str, Any]) -> bool:
+    return package.get("ModelApprovalStatus") == ModelApprovalStatus.PENDING

@@ -1,4 +1,4 @@
-"""Which releases have left something: all are listed once a day where there are many, and known ones in between."""
+"""Which releases have left something: all are listed once a day where there are many, and in between what may go."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -40,11 +40,14 @@ class Bucket:
         self.since.append(since)
         return self.packages
 
-    def read(self, own: int) -> list[str]:
-        """The releases that the next collection finds."""
+    def read(self, own: int, gone: list[str] | None = None) -> list[str]:
+        """The releases that the next collection finds, which asks for the objects of those that may go."""
         self.listed.clear()
-        found = ReleaseFolders("m", "b", self, self.documents, self).read(revision(own), self.now)
-        assert all("claim.json" not in one.key for objects in found.values() for one in objects)
+        folders = ReleaseFolders("m", "b", self, self.documents, self)
+        found = folders.read(revision(own), self.now)
+        objects = {one: found[one].objects for one in gone or ()}
+        assert all("claim.json" not in one.key for folder in objects.values() for one in folder)
+        folders.remember(one for one in found if objects.get(one, True))
         self.now += timedelta(hours=1)
         return sorted(found)
 
@@ -56,8 +59,8 @@ def test_few_are_listed_each_time():
         assert bucket.listed == ["releases/m/"]
 
 
-@pytest.mark.parametrize("claims", [2000, 5000])
-def test_of_many_only_those_that_have_more_than_a_claim_are_listed_again(claims):
+@pytest.mark.parametrize("claims", [200, 5000])
+def test_of_many_only_those_that_may_go_are_listed_again(claims):
     bucket = Bucket(claims, whole=3)
     last = [revision(number) for number in range(claims - 3, claims)]
     assert bucket.read(claims - 1) == last
@@ -66,16 +69,26 @@ def test_of_many_only_those_that_have_more_than_a_claim_are_listed_again(claims)
     bucket.add(claims + 1)
     bucket.add(claims + 2)
     bucket.packages = [ListedPackage("arn", f"Trained by j from s3://b/releases/m/{revision(claims)}/trainingjob.zip")]
-    # It knows its own without a list, and one by its package; the third has failed before it had one.
-    assert bucket.read(claims + 1) == [*last, revision(claims), revision(claims + 1)]
-    assert bucket.listed == [f"releases/m/{one}/" for one in (*last, revision(claims))]
+    # It knows its own, and one by its package; the third has failed before it had one.
+    assert bucket.read(claims + 1, gone=last[:1]) == [*last, revision(claims), revision(claims + 1)]
+    assert bucket.listed == [f"releases/m/{last[0]}/"]
     bucket.packages = []
     bucket.keys = [key for key in bucket.keys if last[0] not in key]
+    # Whatever may go is listed, and forgotten once nothing is left.
+    assert bucket.read(claims + 1, gone=last[:1]) == [*last, revision(claims), revision(claims + 1)]
+    assert bucket.listed == [f"releases/m/{last[0]}/"]
     assert bucket.read(claims + 1) == [*last[1:], revision(claims), revision(claims + 1)]
-    bucket.read(claims + 1)
-    assert f"releases/m/{last[0]}/" not in bucket.listed
+    assert bucket.listed == []
     bucket.now += timedelta(days=1)
     assert revision(claims + 2) in bucket.read(claims + 1)
+    assert bucket.listed == ["releases/m/"]
+
+
+def test_what_an_earlier_version_has_kept_is_found_out_again():
+    bucket = Bucket(claims=200, whole=3)
+    stored = {"format_version": 1, "listed": NOON.isoformat(), "revisions": [revision(1)]}
+    bucket.documents.write("b", "releases/m/kept.json", stored, etag=None)
+    assert bucket.read(199) == [revision(number) for number in (197, 198, 199)]
     assert bucket.listed == ["releases/m/"]
 
 
@@ -84,6 +97,7 @@ def test_one_list_of_packages_is_enough_for_all_that_ask():
     bucket.read(1999)
     folders = ReleaseFolders("m", "b", bucket, bucket.documents, bucket)
     folders.read(revision(1999), bucket.now)
+    assert folders.oldest() == NOON
     # The oldest object is from noon, and clocks may differ by an hour.
     assert bucket.since == [NOON - timedelta(hours=1)]
     folders.packages(NOON)

@@ -9,7 +9,6 @@ import pytest
 
 from slipway.aws.endpoints import ListedEndpoint
 from slipway.aws.placeholders import AwsIdentity
-from slipway.aws.s3 import StoredObject
 from slipway.cleanup.account import AccountSurvey
 from slipway.cleanup.rules import InUse, Past
 from slipway.cleanup.survey import Survey
@@ -84,7 +83,6 @@ CLAIM = {"dag_id": "iris-model", "run_id": "r", "sequence": "2025-05-01T12:00:00
 def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go(name, content, caplog):
     made, good, bad = survey(), "0" * 32, "f" * 32
     made.sagemaker = SimpleNamespace(describe_training_job=lambda name: None)
-    made._folders._registry = SimpleNamespace(listed_packages=lambda group, since: [])
     bodies = {
         f"releases/iris-model/{revision}/{document}": body
         for revision in (good, bad)
@@ -93,7 +91,7 @@ def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go
     bodies[f"releases/iris-model/{bad}/{name}"] = content
     answers = {key: {"Body": io.BytesIO(body.encode()), "ETag": "e"} for key, body in bodies.items()}
     made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answers[Key]))
-    past, _ = made.past({one: [StoredObject("any", 1, NOON)] for one in (good, bad)}, "own", 1)
+    past = made.past((good, bad), {}, ())
     gone = made.superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())
     assert [one.revision_id for one in gone] == [good]
     assert f"{bad}/{name}" in caplog.text and "is kept" in caplog.text
@@ -112,3 +110,13 @@ def test_what_jobs_wrote_is_looked_up_of_no_release_that_is_kept():
     gone = made.superseded(past, (NOON + timedelta(days=1)).isoformat(), InUse(), {"0", "1", "2", "3"})
     assert [one.revision_id for one in gone] == ["4"]
     assert len(asked) == 1
+
+
+def test_a_release_that_a_roll_back_needs_or_that_waits_costs_no_call():
+    made = survey()
+    made._documents = made.sagemaker = None
+    packages = {
+        "1" * 32: {"ModelPackageArn": "arn:1", "ModelApprovalStatus": "Approved"},
+        "2" * 32: {"ModelPackageArn": "arn:2", "ModelApprovalStatus": "PendingManualApproval"},
+    }
+    assert made.past(packages, packages, ["arn:1"]) == []
