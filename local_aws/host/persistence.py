@@ -237,7 +237,6 @@ class Persistence:
         if saved_in > self._format._state_format_version(state):
             _log.error("The state of %s was saved by a newer version, and is not loaded", state)
             return None
-        self._read_late(self._app._state_map[state])
         parts: dict[Name, list[Part]] = {}
         for name, part, text in self._rows.read(state):
             parts.setdefault(name, []).append((part, text))
@@ -253,11 +252,16 @@ class Persistence:
                 members[member]._data = LateEntries()
             members[member]._data[key] = Unread(entry, known)
             self._known.setdefault((state, member), set()).add(name)
+        self._take_late(state, members)
         return members
 
-    def _read_late(self, module: str) -> None:
-        """Let a module's stores take entries that are read when somebody asks for them."""
-        for store in vars(self._app._get_module(module)).values():
+    def _take_late(self, state: str, members: Iterable[str]) -> None:
+        """Let the stores that get some members take entries that are read when somebody asks for them."""
+        module = self._app._get_module(self._app._state_map[state])
+        with self._used.uncopied():
+            stores = module.get_state() or {}
+        for member in members:
+            store: Any = stores.get(member)
             if type(store) in self._stores.values() and type(store._data) is dict:
                 store._data = LateEntries(store._data)
 
