@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
 from slipway import names
 from slipway.approval.answers import QUESTION, Answer, Question
 from slipway.approval.approve import HumanApprovalSensor
@@ -26,7 +28,7 @@ from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_answer
-from tests.unit.task_runs import FakeTaskInstance
+from tests.unit.task_runs import AssetEvents, FakeTaskInstance
 
 
 class Run:
@@ -49,6 +51,8 @@ class Run:
             "dag_run": SimpleNamespace(dag_id="iris-model", run_id=self.run_id, conf=self._conf),
             "run_id": self.run_id,
             "params": {},
+            "inlet_events": AssetEvents(),
+            "outlet_events": OutletEventAccessors(),
         }
 
 
