@@ -39,38 +39,49 @@ def chromium() -> Iterator[Browser]:
         started.close()
 
 
+def log_in(page: Page, server: BoardServer, user: str) -> None:
+    page.goto(f"{server.url}/auth/login?next=/")
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", PASSWORDS[user])
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+
+
 @pytest.fixture(scope="module")
 def login(chromium: Browser, server: BoardServer) -> Callable[[str], StorageState]:
     """What a browser keeps of a user's login. Everybody logs in once a file: it loads all of Airflow's UI twice."""
 
     @cache
-    def log_in(user: str) -> StorageState:
+    def kept(user: str) -> StorageState:
         context = chromium.new_context()
         context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        page.goto(f"{server.url}/auth/login?next=/")
-        page.fill("input[name=username]", user)
-        page.fill("input[name=password]", PASSWORDS[user])
-        page.click("button[type=submit]")
-        page.wait_for_url(lambda url: "login" not in url)
-        kept = context.storage_state()
+        log_in(context.new_page(), server, user)
+        state = context.storage_state()
         context.close()
-        return kept
+        return state
 
-    return log_in
+    return kept
 
 
 @pytest.fixture
 def opened(chromium: Browser, server: BoardServer, login: Callable[[str], StorageState]) -> Iterator[Opens]:
-    """Open a page of the UI as one of its users, in a browser that has nothing but the login."""
+    """Open a page of the UI as one of its users, in a browser that has nothing but the login.
+
+    What is kept of a login gives its cookie a SameSite that it has not: who needs the cookie itself logs in anew.
+    """
     contexts = []
 
-    def open_page(path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440) -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": 900}, storage_state=login(user))
+    def open_page(
+        path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440, anew: bool = False
+    ) -> Page:
+        state = None if anew else login(user)
+        context = chromium.new_context(viewport={"width": width, "height": 900}, storage_state=state)
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
         page = context.new_page()
+        if anew:
+            log_in(page, server, user)
         page.goto(f"{server.url}{path}")
         page.wait_for_selector("#slipway-board h1")
         page.wait_for_selector("text=Reading…", state="detached")
