@@ -1,8 +1,13 @@
 """The span of each call to AWS, beside the local AWS's ledger."""
 
 import asyncio
+import contextlib
+import os
+import subprocess
+import sys
 
 import pytest
+from botocore.exceptions import ClientError
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -11,11 +16,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 from slipway.aws import tracing
 from slipway.aws.s3 import S3Hook
 from slipway.aws.sagemaker import SageMakerHook
+from slipway.aws.session import SHARED, AwsHook
 from slipway.errors import AwsError
 from slipway.waiting.clients import SharedClients
 from tests.faults.injection import FaultInjection
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.server import LocalAws, set_up_account
+from tests.spans import receiving
 from tests.unit.request_samples import BUCKET
 from tools.environment import AIRFLOW_CONNECTION
 
@@ -136,6 +143,36 @@ def test_the_calls_of_a_trigger_and_of_the_roles_session_are_spans_too(spans, aw
     assert not any("secret" in call.to_json() or "arn:aws" in call.to_json() for call in spans.calls)
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "name"),
+    [
+        ("s3", "head_bucket", {"Bucket": BUCKET}, "S3.HeadBucket"),
+        ("sagemaker", "list_models", {}, "SageMaker.ListModels"),
+        (
+            "sagemaker-runtime",
+            "invoke_endpoint",
+            {"EndpointName": "no", "Body": b""},
+            "SageMaker Runtime.InvokeEndpoint",
+        ),
+        ("cloudformation", "list_stacks", {}, "CloudFormation.ListStacks"),
+        ("cloudwatch", "list_metrics", {}, "CloudWatch.ListMetrics"),
+        ("logs", "describe_log_groups", {}, "CloudWatch Logs.DescribeLogGroups"),
+        ("sns", "list_topics", {}, "SNS.ListTopics"),
+        ("sts", "get_caller_identity", {}, "STS.GetCallerIdentity"),
+    ],
+)
+def test_a_span_is_found_in_the_ledger_by_its_request_id(spans, aws, service, operation, arguments, name):
+    """In each of AWS's protocols, and for an error too."""
+    client = AwsHook(aws_conn_id=None, client_type=service).conn
+    since = len(aws.asked())
+    with spans.task(), contextlib.suppress(ClientError):
+        getattr(client, operation)(**arguments)
+    assert spans.names == [name]
+    assert [call.attributes["aws.request_id"] for call in spans.calls] == [
+        line["request_id"] for line in aws.asked()[since:]
+    ]
+
+
 def test_the_sessions_of_a_role_are_watched_once(spans, aws, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_OF_A_ROLE", AIRFLOW_CONNECTION)
     with spans.task():
@@ -144,12 +181,29 @@ def test_the_sessions_of_a_role_are_watched_once(spans, aws, monkeypatch):
     assert spans.names == ["STS.AssumeRole", "S3.ListObjectsV2", "S3.ListObjectsV2"]
 
 
+def test_a_task_and_its_trigger_send_one_trace(aws, monkeypatch):
+    """Below the spans that Airflow itself makes, by the protocol's own messages."""
+    lead_hooks_to(aws.endpoint_url, monkeypatch)
+    with receiving() as receiver:
+        command = [sys.executable, "-m", "tests.local_aws.traced"]
+        variables = os.environ | receiver.variables() | {"AIRFLOW__TRACES__OTEL_ON": "True"}
+        path = os.pathsep.join(["plugins", os.environ.get("PYTHONPATH", "")])
+        done = subprocess.run(
+            command, env=variables | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        sent = {span.name: span for span in receiver.spans()}
+    assert sent.keys() == {"worker.train", "trigger.wait", "S3.HeadObject", "S3.HeadBucket"}
+    assert len({span.trace_id for span in sent.values()}) == 1
+    for call, above in (("S3.HeadObject", "worker.train"), ("S3.HeadBucket", "trigger.wait")):
+        assert sent[call].parent_id == sent[above].span_id
+        assert (sent[call].failed, sent[call].attributes["http.response.status_code"]) == (True, 404)
+
+
 def test_nothing_is_recorded_outside_of_a_task_and_where_airflow_does_not_trace(spans, aws, monkeypatch):
     S3Hook(aws_conn_id=None).objects(BUCKET, "nothing")
     monkeypatch.setenv("AIRFLOW__TRACES__OTEL_ON", "False")
     S3Hook(aws_conn_id=None).get_session()
-    from slipway.aws.session import SHARED
-
     SHARED.clear()
     with spans.task():
         S3Hook(aws_conn_id=None).objects(BUCKET, "nothing")

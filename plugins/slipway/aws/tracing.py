@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 _tracer = trace.get_tracer("slipway.aws")
 # Where the call's own context keeps its span from one event to the next, as botocore's monitoring keeps its event.
 _SPAN = "slipway_span"
+_REQUEST_IDS = ("x-amzn-requestid", "x-amzn-request-id", "x-amz-request-id")
 
 
 def watch(session: Any) -> None:
@@ -46,9 +47,10 @@ def _end(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     if span is None:
         return
     answer = parsed.get("ResponseMetadata", {})
+    headers = answer.get("HTTPHeaders", {})
     told = {
-        "aws.request_id": answer.get("RequestId"),
-        "aws.extended_request_id": answer.get("HostId"),
+        "aws.request_id": next((headers[name] for name in _REQUEST_IDS if name in headers), None),
+        "aws.extended_request_id": headers.get("x-amz-id-2"),
         "http.response.status_code": answer.get("HTTPStatusCode"),
         "http.request.resend_count": answer.get("RetryAttempts"),
     }
