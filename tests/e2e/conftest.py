@@ -13,7 +13,7 @@ import pytest
 from demo import upload
 from tests.e2e.board_server import BoardServer, serving
 from tests.instance import SHORT_PATIENCE, Instance
-from tests.otlp import Receiver, receiving
+from tests.spans import Receiver, receiving
 from tools import e2e, fab
 from tools.airflow_api import ApiError
 from tools.settings import ROOT

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slipway.names import revision_id
-from tests.otlp import Span
+from tests.spans import Span
 
 pytestmark = pytest.mark.e2e
 
