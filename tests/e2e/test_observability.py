@@ -82,11 +82,17 @@ def test_a_task_is_below_its_run_and_its_parts_are_below_the_task(spans):
 def test_each_call_of_a_release_is_a_span_with_its_request_id(slipway, first_release, spans, telemetry):
     run = slipway.api().run(IRIS, first_release.run_id)
     began, ended = seconds(run["start_date"]), seconds(run["end_date"])
-    seen = {one.attributes.get("aws.request_id"): one for one in telemetry.spans() if "rpc.system" in one.attributes}
     during = [line for line in slipway.ledger() if by_airflow(line) and began <= seconds(line["time"]) < ended]
-    # What Airflow's watchers asked meanwhile is in traces of their own.
-    assert [line["operation"] for line in during if line["request_id"] not in seen] == []
-    ours = [line for line in during if seen[line["request_id"]].trace_id == spans[0].trace_id]
+
+    def seen() -> dict[str, Span]:
+        return {
+            one.attributes.get("aws.request_id"): one for one in telemetry.spans() if "rpc.system" in one.attributes
+        }
+
+    # What Airflow's watchers asked meanwhile is in traces of their own, which the triggerer sends every few seconds.
+    slipway.wait("the last spans of the watchers", lambda: seen().keys() >= {line["request_id"] for line in during})
+    found = seen()
+    ours = [line for line in during if found[line["request_id"]].trace_id == spans[0].trace_id]
     assert len(ours) > 50
     named = {one.name for one in spans if "rpc.system" in one.attributes}
     assert named >= OF_TASKS | OF_TRIGGERS
