@@ -11,6 +11,7 @@ from slipway import names
 from slipway.errors import PermanentError
 from slipway.formats.encoding import encoded
 from slipway.formats.stored import known, unreadable, versioned
+from slipway.host import log_fields
 from slipway.states import Environment
 
 # The entry of a task's context that keeps the results of earlier tasks.
@@ -149,12 +150,14 @@ class ReleasePlan:
 
 
 def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
-    """Read the plan of the running release, or of the release that production is rolled back to.
+    """Read the plan of the running release, or of the release that production is rolled back to; the log names it.
 
     :param context: the task's Airflow context
     :raises PermanentError: when the task that makes the plan has left no plan
     """
-    return ReleasePlan.from_xcom(_pull(context, ROLL_BACK if roll_back_target(context) else "process_request"))
+    plan = ReleasePlan.from_xcom(_pull(context, ROLL_BACK if roll_back_target(context) else "process_request"))
+    log_fields.bind({"model": plan.prefix, "revision": plan.revision_id})
+    return plan
 
 
 def pull_package_arn(context: Mapping[str, Any]) -> str:
@@ -181,12 +184,14 @@ def named_package_arn(context: Mapping[str, Any], plan: ReleasePlan) -> str | No
 
 
 def pull_revision(context: Mapping[str, Any]) -> Revision:
-    """Read the revision that ``source`` pinned.
+    """Read the revision that ``source`` pinned; the log names it.
 
     :param context: the task's Airflow context
     :raises PermanentError: when ``source`` has pinned nothing
     """
-    return Revision.from_xcom(_pull(context, "source"))
+    revision = Revision.from_xcom(_pull(context, "source"))
+    log_fields.bind({"revision": revision.revision_id})
+    return revision
 
 
 def result_of(context: Mapping[str, Any], task_id: str) -> Any:

@@ -13,6 +13,7 @@ from slipway.approval.approve import HumanApprovalSensor
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
+from slipway.host import log_fields
 from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
@@ -75,6 +76,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
             from slipway.request.contents import CONTENTS
             from slipway.request.process import process_request
 
+            log_fields.bind({"model": model.prefix})
             context = get_current_context()
             keep = partial(context["ti"].xcom_push, CONTENTS)
             return process_request(model, pull_revision(context), tell=keep).to_xcom()

@@ -13,6 +13,7 @@ import pytest
 from demo import upload
 from tests.e2e.board_server import BoardServer, serving
 from tests.instance import SHORT_PATIENCE, Instance
+from tests.spans import Receiver, receiving
 from tools import e2e, fab
 from tools.airflow_api import ApiError
 from tools.settings import ROOT
@@ -43,9 +44,19 @@ collect_ignore = [] if _CHOSEN else ["test_approval_elsewhere.py"]
 
 
 @pytest.fixture(scope="session")
-def slipway(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[Instance]:
-    """A running instance with a copy of include/ that tests may add models to."""
-    instance = Instance.in_folder(tmp_path_factory.mktemp("slipway"), free_ports(2), _EXTRA, faults=True)
+def telemetry() -> Iterator[Receiver]:
+    """Where the instance sends its traces."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def slipway(
+    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]], telemetry: Receiver
+) -> Iterator[Instance]:
+    """A running instance with a copy of include/ that tests may add models to. It sends its traces."""
+    extra = _EXTRA | telemetry.variables()
+    instance = Instance.in_folder(tmp_path_factory.mktemp("slipway"), free_ports(2), extra, faults=True)
     try:
         instance.services("up")
         if _EXTRA.get(fab.SWITCH) == fab.AUTH_MANAGER:

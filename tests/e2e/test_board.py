@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
-from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, StorageState, expect, sync_playwright
 from sqlalchemy import create_engine, select
 
 from tests.conftest import ROOT
@@ -143,6 +144,36 @@ def test_a_release_shows_what_it_changes_and_where_it_is_in_aws(opened: Opens) -
     expect(page.get_by_role("row", name="train success")).to_contain_text("61 s")
 
 
+def tasks_of(page: Page) -> Locator:
+    return page.locator("section", has=page.get_by_role("heading", name="Tasks", exact=True))
+
+
+def test_a_tasks_waits_are_drawn_apart_from_its_work_and_are_in_a_table(opened: Opens) -> None:
+    tasks = tasks_of(opened(WAITING))
+    row = tasks.get_by_role("row", name="train success")
+    expect(row).to_contain_text("46 s")
+    drawn = [row.locator("[data-kind]").nth(place) for place in range(3)]
+    assert [one.get_attribute("data-kind") for one in drawn] == ["work", "wait", "work"]
+    boxes = [one.bounding_box() or {} for one in drawn]
+    assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"]
+    # The difference is seen without colours.
+    assert boxes[1]["height"] < boxes[0]["height"] / 2
+    summary = tasks.get_by_text("Each part as a table")
+    summary.focus()
+    summary.press("Enter")
+    expect(tasks.get_by_role("row", name=re.compile(r"^approve wait .* so far$"))).to_be_visible()
+
+
+def test_a_narrow_window_has_a_tasks_words_above_its_bars(opened: Opens) -> None:
+    page = opened(f"{RELEASES}?model=iris-model&run=s3__13", scheme="dark", width=390)
+    item = tasks_of(page).get_by_role("listitem").filter(has_text="train success")
+    expect(item).to_contain_text("waited: 46 s")
+    text, bar = item.get_by_role("link").bounding_box(), item.locator("[data-kind=wait]").bounding_box()
+    assert text and bar
+    assert text["y"] + text["height"] <= bar["y"] + 1
+    assert page.evaluate("document.querySelector('#slipway-board').scrollWidth") <= 390
+
+
 def test_a_model_has_plots_whose_values_are_in_a_table_too(opened: Opens) -> None:
     page = opened(MODEL)
     expect(page.get_by_role("img", name="validation:accuracy over 3 releases")).to_be_visible()
@@ -167,6 +198,7 @@ def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
         (f"{RELEASES}?model=churn-model&run=s3__5", "light", 390),
         (MODEL, "light", 1440),
         (MODEL, "dark", 390),
+        (f"{RELEASES}?model=iris-model&run=s3__13", "dark", 390),
         (RELEASES, "dark", 390),
     ],
 )

@@ -1,17 +1,23 @@
 """A release task by task against the local AWS, and its teardown; the oracle is the call ledger."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+from airflow.providers.openlineage.extractors.base import DefaultExtractor
+from airflow.providers.openlineage.plugins.adapter import OpenLineageAdapter
+from openlineage.client import OpenLineageClient
+from openlineage.client.transport.file import FileConfig, FileTransport
 
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.cleanup.teardown import KEPT, NothingLeftOperator, TeardownOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.errors import AlreadyDecided, TrainingFailed, TrainingStopped
 from slipway.model.config import ModelConfig
-from slipway.plan import TAG_MODEL_PREFIX
+from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan
 from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.artefact import Artefact, artefact_of
@@ -258,3 +264,41 @@ def test_a_teardown_with_the_record_removes_the_model_packages_too(aws, release)
     assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"model package", "model package group"}
     assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
     assert aws.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+
+
+def test_its_lineage_goes_from_the_data_to_the_endpoint(aws, release, tmp_path):
+    """What Airflow's OpenLineage provider writes of each task, by its file transport."""
+    written = tmp_path / "lineage.jsonl"
+    adapter = OpenLineageAdapter(OpenLineageClient(transport=FileTransport(FileConfig(str(written), append=True))))
+    tasks = (
+        SlipwayTrainingOperator(task_id="train", model=model()),
+        RegisterModelOperator(task_id="register", model=model()),
+        EndpointDeployOperator(task_id="deploy_prd", model=model(), environment=Environment.PRODUCTION),
+    )
+    for task in tasks:
+        assert DefaultExtractor(task).extract_on_complete(None) is None
+        run_task(task, context(release))
+        told = DefaultExtractor(task).extract_on_complete(None)
+        job, now = f"iris-model.{task.task_id}", datetime.now(UTC).isoformat()
+        adapter.complete_task(str(uuid4()), job, now, told, *[None] * 5)
+    trained, registered, deployed = map(json.loads, written.read_text().splitlines())
+    account, plan = "arn:aws:sagemaker:us-west-2:123456789012", release["process_request"]
+    artefact = release["train"]["model_data_url"].removeprefix(f"s3://{BUCKET}/")
+    package = "model-package/mlops-iris-model/1"
+    assert named(trained["inputs"]) == [
+        (f"s3://{BUCKET}", KEY, release["source"]["version_id"]),
+        (f"s3://{BUCKET}", "iris-model/input/train", None),
+        (f"s3://{BUCKET}", "iris-model/input/validation", None),
+    ]
+    assert trained["run"]["facets"]["externalQuery"]["externalQueryId"] == release["train"]["training_job_arn"]
+    assert named(trained["outputs"]) == named(registered["inputs"]) == [(f"s3://{BUCKET}", artefact, None)]
+    kept, made = named(registered["outputs"])
+    record = artefact_of(ModelRegistryHook().find_model_package(ReleasePlan.from_xcom(plan)))
+    assert kept == (f"s3://{BUCKET}", record.uri.removeprefix(f"s3://{BUCKET}/"), record.version_id)
+    assert [made] == named(deployed["inputs"]) == [(account, package, "1")]
+    assert named(deployed["outputs"]) == [(account, "endpoint/iris-model-production", plan["revision_id"])]
+    assert "max_depth" not in written.read_text()
+
+
+def named(datasets: list[dict]) -> list[tuple]:
+    return [(one["namespace"], one["name"], one["facets"].get("version", {}).get("datasetVersion")) for one in datasets]

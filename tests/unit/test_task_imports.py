@@ -10,7 +10,7 @@ import pytest
 # Each of them takes a tenth of a second or more, or tens of MiB, and no task of a release uses it.
 HEAVY = (
     *("aiobotocore", "aiohttp", "fastapi", "flask", "hdrh", "matplotlib", "numpy", "pandas", "sagemaker", "sklearn"),
-    *("starlette", "uvloop", "xgboost", "slipway.board.app", "slipway.command", "slipway.guard"),
+    *("starlette", "uvloop", "xgboost", "slipway.aws.tracing", "slipway.board.app", "slipway.command", "slipway.guard"),
     *("slipway.load.engine", "slipway.load_report"),
 )
 # boto3's own for S3, when the first client is made; Airflow's own, for a connection.

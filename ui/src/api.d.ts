@@ -461,6 +461,26 @@ export interface components {
          */
         Order: "need" | "model" | "newest";
         /**
+         * Part
+         * @description A part of a task's time; ``ended`` is null while it goes on.
+         */
+        Part: {
+            kind: components["schemas"]["PartKind"];
+            /**
+             * Started
+             * Format: date-time
+             */
+            started: string;
+            /** Ended */
+            ended: string | null;
+        };
+        /**
+         * PartKind
+         * @description What a task did meanwhile: a process worked, or none did, because the task waited for something.
+         * @enum {string}
+         */
+        PartKind: "work" | "wait";
+        /**
          * PastRelease
          * @description A line of a model's releases; ``live_share`` is its share of the requests while another one is live beside it.
          */
@@ -531,6 +551,8 @@ export interface components {
         /**
          * Release
          * @description One release, or one roll-back; ``production`` names the versions that production serves, as in a row.
+         *
+         *     ``trace_id`` is null unless Airflow sends the run's trace.
          */
         Release: {
             /** Model */
@@ -570,6 +592,8 @@ export interface components {
             links: components["schemas"]["Link"][];
             /** Tasks */
             tasks: components["schemas"]["Task"][];
+            /** Trace Id */
+            trace_id: string | null;
             /**
              * At
              * Format: date-time
@@ -740,6 +764,8 @@ export interface components {
         /**
          * Task
          * @description A task of a release, for the timeline; ``aws_seconds`` is how long it waited for AWS, where that is known.
+         *
+         *     ``parts`` is empty where Airflow's event log has been cleaned.
          */
         Task: {
             /** Task Id */
@@ -755,6 +781,8 @@ export interface components {
             tries: number;
             /** Aws Seconds */
             aws_seconds: number | null;
+            /** Parts */
+            parts: components["schemas"]["Part"][];
         };
         /**
          * Traffic

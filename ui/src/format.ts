@@ -16,6 +16,16 @@ export const span = (seconds: number): string => {
   return "less than a minute";
 };
 
+/** Write a short time exactly: "41 s", "3 min 5 s", and from an hour on without its seconds: "2 h 14 min". */
+export const exactly = (seconds: number): string => {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  if (hours > 0) {
+    return hours >= 24 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${hours} h ${minutes} min`;
+  }
+  return minutes > 0 ? `${minutes} min ${rest} s` : `${rest} s`;
+};
+
 /** Write how long ago something was, or how much time is left. */
 export const ago = (at: string | null | undefined, now: string): string => {
   if (!at) {

@@ -61,9 +61,9 @@ class ApprovalTrigger(PollingTrigger):
         ticket: dict[str, Any] | None = None,
         poll_seconds: float = 3.0,
         aws_conn_id: str | None = "aws_default",
-        first_look: float | None = None,
+        **polling: Any,
     ) -> None:
-        super().__init__(poll_seconds=poll_seconds, aws_conn_id=aws_conn_id, first_look=first_look)
+        super().__init__(poll_seconds=poll_seconds, aws_conn_id=aws_conn_id, **polling)
         self.ti_id = ti_id
         self.model_package_arn = model_package_arn
         self.deadline = deadline

@@ -16,6 +16,7 @@ import botocore.loaders
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from airflow.sdk.configuration import conf
 from botocore.credentials import RefreshableCredentials
 from botocore.hooks import HierarchicalEmitter
 
@@ -57,7 +58,9 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
     assumed: str | None = None
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
-        return super()._create_basic_session({"botocore_session": _bare_session(), **session_kwargs})
+        bare = _bare_session()
+        _trace(bare)
+        return super()._create_basic_session({"botocore_session": bare, **session_kwargs})
 
     def _create_session_with_assume_role(self, session_kwargs: dict[str, Any], deferrable: bool = False) -> Any:
         if deferrable or self.conn.assume_role_method != "assume_role":
@@ -88,6 +91,14 @@ def _bare_session() -> botocore.session.Session:
     session = botocore.session.Session(event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False)
     session.register_component("data_loader", _LOADER)
     return session
+
+
+def _trace(session: Any) -> None:
+    """Have the calls of a session traced, if Airflow traces; otherwise nothing of it is imported."""
+    if conf.getboolean("traces", "otel_on", fallback=False):
+        from slipway.aws.tracing import watch
+
+        watch(session)
 
 
 class _Shared:
@@ -186,6 +197,7 @@ class AwsHook(AwsGenericHook[Any]):
         core = getattr(session, "_session", session)
         core.register_component("data_loader", _LOADER)
         count_requests(core)
+        _trace(core)
         if factory.assumed and not deferrable:
             _assumed[session] = factory.assumed
         return session

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from slipway.board.parts import Part
 from slipway.board.served import Costs, Served, Survey
 from slipway.board.stages import StageName, StageState
 
@@ -174,7 +175,10 @@ class Releases(BaseModel):
 
 
 class Task(BaseModel):
-    """A task of a release, for the timeline; ``aws_seconds`` is how long it waited for AWS, where that is known."""
+    """A task of a release, for the timeline; ``aws_seconds`` is how long it waited for AWS, where that is known.
+
+    ``parts`` is empty where Airflow's event log has been cleaned.
+    """
 
     task_id: str
     stage: StageName | None
@@ -183,6 +187,7 @@ class Task(BaseModel):
     ended: datetime | None
     tries: int
     aws_seconds: float | None
+    parts: list[Part]
 
 
 class Decided(BaseModel):
@@ -205,7 +210,10 @@ class Fact(BaseModel):
 
 
 class Release(BaseModel):
-    """One release, or one roll-back; ``production`` names the versions that production serves, as in a row."""
+    """One release, or one roll-back; ``production`` names the versions that production serves, as in a row.
+
+    ``trace_id`` is null unless Airflow sends the run's trace.
+    """
 
     model: str
     run_id: str
@@ -226,6 +234,7 @@ class Release(BaseModel):
     comparison: Comparison
     links: list[Link]
     tasks: list[Task]
+    trace_id: str | None
     at: datetime
     user: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,12 +22,17 @@ from slipway.board.decisions import Answerer
 from slipway.board.documents import Fact, Failure, Release, Stage, Task
 from slipway.board.links import links
 from slipway.board.overview import is_release_dag
+from slipway.board.parts import Part, parts
 from slipway.board.production import production
 from slipway.board.progress import Reached
 from slipway.board.releases import live_release, stage
 from slipway.board.results import Results, text
 from slipway.board.stages import ASKING, TASKS, StageName, TaskFacts, stage_of
 from slipway.board.versions import name_of
+
+# The trace's id, and flags whose last bit says that it is recorded.
+# https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
 def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Release | None:
@@ -39,7 +45,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
     :returns: None if the model has no such run, or is none of Slipway's
     """
     run = session.execute(
-        select(DagRun.id, DagRun._state.label("state"), DagRun.start_date, DagRun.end_date)
+        select(DagRun.id, DagRun._state.label("state"), DagRun.start_date, DagRun.end_date, DagRun.context_carrier)
         .join(DagModel, DagModel.dag_id == DagRun.dag_id)
         .where(DagRun.dag_id == dag_id, DagRun.run_id == run_id, *is_release_dag())
     ).one_or_none()
@@ -67,7 +73,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         )
         for one in asked
     ]
-    mine = left[run.id]
+    mine, told = left[run.id], parts(dag_id, run_id, tasks, session)
     return Release(
         model=dag_id,
         run_id=run_id,
@@ -87,7 +93,8 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
         facts=[Fact(name=name, value=value) for name, value in _facts(mine) if value],
         comparison=comparison(mine, now, only_changes=False),
         links=links(mine.links),
-        tasks=[_task(one, mine.of(one.task_id)) for one in tasks],
+        tasks=[_task(one, mine.of(one.task_id), told.get(one.task_id, [])) for one in tasks],
+        trace_id=_trace_id(run.context_carrier),
         at=at,
         user=user.get_name(),
     )
@@ -113,7 +120,13 @@ def _stage(
     return stage(name, Reached(run, run_id, of_stage) if there else None, left, waiting)
 
 
-def _task(one: TaskFacts, result: Mapping[str, Any]) -> Task:
+def _trace_id(carrier: Mapping[str, Any] | None) -> str | None:
+    """Read the id of a run's trace; None where it is not sent, or not this time."""
+    found = _TRACEPARENT.fullmatch(str((carrier or {}).get("traceparent")))
+    return found[1] if found and int(found[2], 16) & 1 else None
+
+
+def _task(one: TaskFacts, result: Mapping[str, Any], told: list[Part]) -> Task:
     # SageMaker counts the seconds of a training job; a deployment counts those of its change set.
     seconds = result.get("seconds" if one.task_id == "train" else "aws_seconds")
     return Task(
@@ -124,6 +137,7 @@ def _task(one: TaskFacts, result: Mapping[str, Any]) -> Task:
         ended=one.ended,
         tries=one.tries,
         aws_seconds=seconds if isinstance(seconds, int | float) else None,
+        parts=told,
     )
 
 

@@ -26,7 +26,7 @@ from slipway.deployment import (
 from slipway.deployment.endpoint_stack import EndpointStackOperator
 from slipway.errors import ArtefactChanged, AwsError, StackFailed, Superseded
 from slipway.host.links import NewerReleaseLink
-from slipway.names import ACCOUNT_BUCKET, dashboard_name
+from slipway.names import ACCOUNT_BUCKET, dashboard_name, package_version
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, named_package_arn, pull_plan, roll_back_target
 from slipway.registry import approval_check
 from slipway.registry.artefact_store import S3Artefacts
@@ -123,11 +123,29 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         # The template is always in the account's bucket, whichever bucket the model's zips are uploaded to.
         self.template_bucket = aws.resolve(ACCOUNT_BUCKET)
         name = plan.endpoint(self.environment)
-        arn = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:endpoint/{name}"
+        arn = self._endpoint_arn()
         EndpointLink.keep_for(arn, self, self.aws_conn_id, endpoint_name=name)
         if self.environment is Environment.PRODUCTION:
             dashboard = dashboard_name(name, aws.region)
             DashboardLink.keep_for(arn, self, self.aws_conn_id, dashboard_name=dashboard)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Say which model package was put onto the endpoint, whose version is the release's revision.
+
+        :param task_instance: the task that has ended; what it deployed is here
+        :returns: None where the task has not come so far
+        """
+        from slipway.aws.lineage import lineage, of_resource
+
+        if self._known_package is None:
+            return None
+        package = self._known_package["ModelPackageArn"]
+        endpoint = of_resource(self._endpoint_arn(), self._plan.revision_id)
+        return lineage([of_resource(package, package_version(package))], [endpoint])
+
+    def _endpoint_arn(self) -> str:
+        aws = self._aws
+        return f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:endpoint/{self.endpoint_name}"
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
         if roll_back_target(context) is not None:

@@ -18,7 +18,7 @@ from slipway.formats.encoding import encoded
 from slipway.formats.json_numbers import json_value, number_of
 from slipway.host.task_errors import TaskErrors
 from slipway.plan import TAG_MODEL_PREFIX, ReleasePlan, pull_plan, result_of
-from slipway.registry.artefact import Artefact
+from slipway.registry.artefact import Artefact, artefact_of
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import (
@@ -63,6 +63,7 @@ class RegisterModelOperator(TaskErrors):
         super().__init__(**kwargs)
         self.model = model
         self.aws_conn_id = model.aws_conn_id
+        self._made: tuple[str, str, Artefact | None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the model.
@@ -78,15 +79,16 @@ class RegisterModelOperator(TaskErrors):
             description=f"Versions of {plan.prefix}, registered by Slipway",
             tags={TAG_MODEL_PREFIX: plan.prefix},
         )
-        package = self.registry.find_model_package(plan)
+        package, kept = self.registry.find_model_package(plan), None
         if package is None:
             metrics_uri = self._upload_metrics(plan, trained["metrics"])
+            kept = self._keep_artefact(plan, trained["model_data_url"])
             dag_run = context["dag_run"]
             arn = self.registry.create_model_package(
                 package_parameters(
                     plan,
                     trained,
-                    self._keep_artefact(plan, trained["model_data_url"]),
+                    kept,
                     metrics_uri,
                     gated={gate.metric for gate in self.model.gates},
                     dag_id=dag_run.dag_id,
@@ -97,6 +99,7 @@ class RegisterModelOperator(TaskErrors):
         else:
             arn = package["ModelPackageArn"]
             self.log.info("%s was registered before and is %s", arn, package["ModelApprovalStatus"])
+        self._made = (trained["model_data_url"], arn, kept or artefact_of(package or {}))
         ModelPackageLink.keep_for(arn, self, self.aws_conn_id, model_package_arn=arn)
         return {"model_package_arn": arn, "version": int(names.package_version(arn))}
 
@@ -110,6 +113,20 @@ class RegisterModelOperator(TaskErrors):
         )
         self.log.info("The artefact is %s: %s", kept.uri, kept)
         return kept
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Say what the package was made of: the job's artefact and the release's copy of it.
+
+        :param task_instance: the task that has ended; what it made is here
+        :returns: None before there is a package
+        """
+        from slipway.aws.lineage import lineage, of_object, of_resource
+
+        if self._made is None:
+            return None
+        trained_url, arn, kept = self._made
+        copies = [of_object(kept.uri, kept.version_id)] if kept else []
+        return lineage([of_object(trained_url)], [*copies, of_resource(arn, names.package_version(arn))])
 
     def _upload_metrics(self, plan: ReleasePlan, metrics: Mapping[str, float]) -> str:
         # The form may release an upload from another bucket, where Slipway only reads.

@@ -15,7 +15,7 @@ from slipway.aws.documents import S3Documents
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import PermanentError, Skipped
-from slipway.host import runs
+from slipway.host import log_fields, runs
 from slipway.host.links import ReleasedByLink
 from slipway.host.task_errors import TaskErrors
 from slipway.names import DATA_RUN_PREFIX
@@ -144,6 +144,7 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         return bucket, str(given[KEY] or self.bucket_key), given[VERSION_ID] or None
 
     def _pin(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
+        log_fields.bind({"model": self.model_prefix})
         bucket, key, version_id = self._wanted(context)
         store = context["task_state_store"]
         remembered = store.get(PINNED)
@@ -171,7 +172,9 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         self.log.info("Pinned %s", uri(bucket, key, revision.version_id))
         newest = self._wanted(context)[2] is None
         wanted = replace(revision, sequence=self.versions.sequence(revision))
-        return self._claim(context, wanted, newest=newest).to_xcom()
+        claimed = self._claim(context, wanted, newest=newest)
+        log_fields.bind({"revision": claimed.revision_id})
+        return claimed.to_xcom()
 
     def _claim(self, context: Mapping[str, Any], revision: Revision, *, newest: bool) -> Revision:
         dag_run = context["dag_run"]

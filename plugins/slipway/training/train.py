@@ -76,6 +76,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         self.model = model
         self.configure_stages(model)
         self.quota_wait_seconds = quota_wait_seconds
+        self._seen: tuple[ReleasePlan, Mapping[str, Any]] | None = None
 
     @property
     def _sagemaker(self) -> SageMakerHook:
@@ -127,6 +128,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                     job = self._create_or_adopt(plan, name, owner)
             except AwsError as error:
                 self._try_later(error, name, give_up_at)
+            self._seen = (plan, job)
             TrainingJobLink.keep_for(job["TrainingJobArn"], self, self.aws_conn_id, job_name=name)
             status = TrainingJobStatus(job["TrainingJobStatus"])
             if status not in _ENDED:
@@ -299,8 +301,6 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             return [error.problem]
 
     def _result(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        # Only what the provider's OpenLineage support reads.
-        self.serialized_training_data = {key: job[key] for key in ("InputDataConfig", "ModelArtifacts") if key in job}
         return {
             "training_job_name": job["TrainingJobName"],
             "training_job_arn": job["TrainingJobArn"],
@@ -312,6 +312,16 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             },
             "seconds": job.get("TrainingTimeInSeconds", 0),
         }
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Say what the job read and wrote, instead of the base, which knows no versions.
+
+        :param task_instance: the task that has ended; what it saw of the job is here
+        :returns: None before there is a job
+        """
+        from slipway.training.lineage import of_job
+
+        return of_job(*self._seen) if self._seen else None
 
 
 def _fix_of(reason: str) -> str:

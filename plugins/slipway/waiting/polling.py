@@ -15,6 +15,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from slipway.aws.calls import aws_call
 from slipway.aws.translation import needs_new_client
 from slipway.errors import AwsError, PermanentError, SlipwayError, problem_of
+from slipway.host import log_fields
 from slipway.waiting.clients import SharedClients
 from slipway.waiting.pacing import pause_by_age
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, first_look_time, sleep_until_first_look
@@ -35,10 +36,19 @@ class PollingTrigger(BaseTrigger):
     :param poll_seconds: time between two looks of a young wait; an old one looks less often
     :param aws_conn_id: Airflow connection with the AWS credentials
     :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
+    :param said: what each line of the log names; None where the task makes it
     """
 
-    def __init__(self, *, poll_seconds: float, aws_conn_id: str | None, first_look: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        poll_seconds: float,
+        aws_conn_id: str | None,
+        first_look: float | None = None,
+        said: dict[str, str] | None = None,
+    ) -> None:
         super().__init__()
+        self.said = log_fields.bound() if said is None else said
         self.poll_seconds = poll_seconds
         self.first_look = first_look_time() if first_look is None else first_look
         self.aws_conn_id = aws_conn_id
@@ -46,7 +56,12 @@ class PollingTrigger(BaseTrigger):
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that build this trigger again; a subclass adds its own."""
-        return {"poll_seconds": self.poll_seconds, "first_look": self.first_look, "aws_conn_id": self.aws_conn_id}
+        return {
+            "poll_seconds": self.poll_seconds,
+            "first_look": self.first_look,
+            "aws_conn_id": self.aws_conn_id,
+            "said": self.said,
+        }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that build this trigger again."""
@@ -66,6 +81,7 @@ class PollingTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an event, and fire it."""
+        log_fields.bind(self.said)
         try:
             yield await self._wait()
         finally:

@@ -21,6 +21,7 @@ from botocore.waiter import SingleWaiterConfig, WaiterModel
 from slipway.aws.calls import call_error
 from slipway.aws.translation import needs_new_client, translate
 from slipway.errors import AwsError
+from slipway.host import log_fields
 from slipway.waiting.clients import SharedClients
 from slipway.waiting.results import (
     WaitOutcome,
@@ -68,6 +69,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     :param deadline: when to give up, in seconds since the epoch: it survives a restart of the triggerer
     :param poll_seconds: the longest time between two polls
     :param first_look: when to look for the first time, in seconds since the epoch; None where the task makes it
+    :param said: what each line of the log names; None where the task makes it
     """
 
     # Subclasses set their own; the provider's check of the class needs one here too.
@@ -84,6 +86,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         deadline: float,
         poll_seconds: float,
         first_look: float | None = None,
+        said: dict[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -109,6 +112,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         self.deadline = deadline
         self.poll_seconds = poll_seconds
         self.first_look = first_look_time() if first_look is None else first_look
+        self.said = log_fields.bound() if said is None else said
         self._clients = SharedClients()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -119,6 +123,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
             "deadline": self.deadline,
             "poll_seconds": self.poll_seconds,
             "first_look": self.first_look,
+            "said": self.said,
             "aws_conn_id": self.aws_conn_id,
             **prune_dict(connection),
         }
@@ -129,6 +134,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until the wait ends, and fire one event, made from a WaitResult."""
+        log_fields.bind(self.said)
         try:
             yield (await self._wait()).to_event()
         finally:

@@ -13,6 +13,7 @@ from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.hitl import HITLDetail
+from airflow.models.log import Log
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
@@ -49,6 +50,8 @@ TASKS = (
     "collect_garbage",
 )
 OPERATORS = {"approve": "HumanApprovalSensor", "decide_trial": "TrialDecisionSensor"}
+# They wait for AWS or for people, without a process.
+DEFERRING = ("train", "deploy_dev", "approve", "deploy_prd", "watch_trial", "decide_trial")
 TRIAL = ("watch_trial", "decide_trial", "settle_trial")
 
 
@@ -114,6 +117,16 @@ def results(model: str, version: int, *, live: int | None = None, **more: Any) -
     return found | more
 
 
+def _changes(task_id: str, state: str | None) -> list[tuple[str, int]]:
+    """A task's states, and the second of each."""
+    if state in ("deferred", "in line"):
+        return [("running", 0), ("deferred", 6)]
+    if state not in ("success", "failed"):
+        return [("running", 0)]
+    waited = [("deferred", 6), ("running", 52)] if task_id in DEFERRING else []
+    return [("running", 0), *waited, (state, 60)]
+
+
 class World:
     """Writes into a database; everything is committed at the end of ``with``.
 
@@ -149,6 +162,7 @@ class World:
             DagRun,
             Trigger,
             TaskInstance,
+            Log,
             XComModel,
             HITLDetail,
             TaskStateStoreModel,
@@ -230,6 +244,7 @@ class World:
         age: timedelta = timedelta(hours=1),
         conf: Mapping[str, Any] | None = None,
         by: str | None = None,
+        traceparent: str | None = None,
     ) -> dict[str, UUID]:
         """A run with its tasks and their results.
 
@@ -252,6 +267,7 @@ class World:
             conf=dict(conf or {}),
             triggering_user_name=by,
             clear_number=0,
+            context_carrier={"traceparent": traceparent} if traceparent else None,
             log_template_id=None,
             created_at=began,
         )
@@ -267,6 +283,8 @@ class World:
         started = began if state not in (None, "skipped", "upstream_failed", "scheduled") else None
         ended = state in ("success", "failed", "skipped", "upstream_failed")
         trigger = None
+        for event, seconds in _changes(task_id, state) if started else ():
+            self.event(model, run_id, task_id, event, began + timedelta(seconds=seconds))
         if state == "in line":
             state, trigger = "deferred", self._number(Trigger)
             self.add(Trigger, id=trigger, classpath=STAGE_TRIGGER, kwargs="x", created_date=NOW)
@@ -295,6 +313,10 @@ class World:
             hostname="here",
         )
         return ti_id
+
+    def event(self, model: str, run_id: str, task_id: str, event: str, at: datetime) -> None:
+        """A line of Airflow's event log about a task."""
+        self.add(Log, dttm=at, dag_id=model, run_id=run_id, task_id=task_id, map_index=-1, event=event, owner="airflow")
 
     def _xcom(self, run: int, model: str, run_id: str, task_id: str, key: str, value: Any) -> None:
         self.add(
