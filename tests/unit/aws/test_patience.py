@@ -25,8 +25,8 @@ MODULES = [
 ]
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 # A retry may send a message twice; its caller sends it again when it failed.
-# StackDriftHook.detect is made of steps that have it.
-IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session", "AwsHook.get_client_type", "StackDriftHook.detect"}
+# StackDriftHook.wait is made of steps that have it.
+IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session", "AwsHook.get_client_type", "StackDriftHook.wait"}
 
 
 class Hook:
@@ -147,7 +147,7 @@ def test_every_method_of_every_hook_has_patience():
     }
     impatient = {name for name, method in methods.items() if not getattr(method, "is_patient", False)}
     # Made of nothing but a call of one that has it.
-    patient_ones = {"describe_or_none", "delete", "head", "metric_data", "tagged", "tagged_resource"}
+    patient_ones = {"describe_or_none", "delete", "head", "metric_data", "tagged", "tagged_resource", "values_of"}
     delegating = {name for name in impatient if patient_ones & set(methods[name].__code__.co_names)}
     assert impatient - delegating == IMPATIENT
     known = {"CloudFormationHook.describe_stack", "S3Documents.write", "S3Versions.sequence"}
