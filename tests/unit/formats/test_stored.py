@@ -68,7 +68,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 
 # The intake has another form now; what else is written elsewhere, or with more members.
-WRITTEN_OTHERWISE = {"intake-before-keys", "ticket", "job-owner", "model-package", "revision", "plan"}
+WRITTEN_OTHERWISE = {"intake-before-keys", "ticket", "job-owner", "model-package", "revision", "plan", "claim"}
+# What a release has since it may begin with new training data.
+NO_DATA = {"data": None}
 
 
 def test_each_document_on_file_has_a_reader():
@@ -91,9 +93,14 @@ def test_what_is_written_now_is_what_was_written_and_the_format_version(name):
 
 def test_the_plan_is_written_with_its_format_version():
     later = {"trial_share": None, "model_package_arn": None}
-    assert ReleasePlan.from_xcom(stored("plan")).to_xcom() == {FORMAT_VERSION: 1, **later, **stored("plan")}
+    wanted = {**stored("plan"), "revision": {**stored("plan")["revision"], **NO_DATA}}
+    assert ReleasePlan.from_xcom(stored("plan")).to_xcom() == {FORMAT_VERSION: 1, **later, **wanted}
     revision = Revision.from_xcom(stored("revision")).to_xcom()
-    assert stored("revision") | revision == {FORMAT_VERSION: 1, **stored("revision")}
+    assert stored("revision") | revision == {FORMAT_VERSION: 1, **NO_DATA, **stored("revision")}
+
+
+def test_a_claim_is_written_with_its_format_version():
+    assert READERS["claim"](stored("claim")).to_json() == {FORMAT_VERSION: 1, **NO_DATA, **stored("claim")}
 
 
 def test_the_signatures_of_earlier_answers_and_orders_hold():
