@@ -45,4 +45,10 @@ AWS_PATIENCE = Option(
     "300",
     "How long a task repeats a call while AWS cannot be reached or throttles. With 0, each error is raised at once.",
 )
-OPTIONS = (SIGNING_KEY, PUBLIC_KEYS, AWS_PATIENCE)
+LOAD_QUEUE = Option(
+    "load_queue",
+    "string",
+    "",
+    "The queue of the tasks that send load, for Celery's workers. Empty: `[operators] default_queue`.",
+)
+OPTIONS = (SIGNING_KEY, PUBLIC_KEYS, AWS_PATIENCE, LOAD_QUEUE)

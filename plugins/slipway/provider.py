@@ -32,12 +32,20 @@ def get_provider_info() -> dict[str, Any]:
 
     :returns: what Airflow's provider_info.schema.json allows
     """
-    described = "How Slipway proves approvals, and how patient it is with AWS."
+    described = "How Slipway proves approvals, how patient it is with AWS, and where it sends load from."
     return {
         "package-name": PACKAGE,
         "name": "Slipway",
         "description": "Launches SageMaker models: train, deploy to development, approve, deploy to production.",
         "extra-links": list(_LINKS),
+        "asset-uris": [
+            {
+                "schemes": ["sagemaker"],
+                "handler": "slipway.assets.endpoint.sanitize_uri",
+                "factory": "slipway.assets.endpoint.create_asset",
+                "to_openlineage_converter": "slipway.assets.endpoint.convert_asset_to_openlineage",
+            }
+        ],
         "config": {
             SECTION: {"description": described, "options": {option.name: _described(option) for option in OPTIONS}}
         },

@@ -44,6 +44,7 @@ dag = build_release_dag(model)
 from airflow import plugins_manager
 from airflow.configuration import conf
 from airflow.providers_manager import ProvidersManager
+from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
 
 def waiters(service):
@@ -69,6 +70,7 @@ print(json.dumps({
     "provider": ProvidersManager().providers["airflow-slipway"].data,
     "patience": conf.get("slipway", "aws_patience_seconds"),
     "signing_key": conf.get("slipway", "approval_signing_key"),
+    "asset": Asset("sagemaker://US-west-2/123456789012/endpoint/iris").uri,
 }))
 """
 
@@ -208,6 +210,7 @@ def test_airflow_has_the_provider_with_its_options(found):
     assert found["provider"]["config"]["slipway"]["options"]["approval_signing_key"]["sensitive"] is True
     assert found["patience"] == "300"
     assert found["signing_key"] == "from-a-command"
+    assert found["asset"] == "sagemaker://us-west-2/123456789012/endpoint/iris"
 
 
 def test_every_dag_file_is_imported(python, elsewhere):

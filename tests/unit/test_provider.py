@@ -1,9 +1,11 @@
 """What the package says of itself to Airflow as a provider."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import airflow
@@ -11,6 +13,7 @@ import jsonschema
 import pytest
 from airflow.configuration import conf
 
+from slipway.assets.endpoint import SCHEME
 from slipway.aws.patience import patience_seconds
 from slipway.options import AWS_PATIENCE, OPTIONS, SECTION
 from slipway.plugin import SlipwayPlugin
@@ -35,10 +38,25 @@ def test_it_names_the_links_that_the_plugin_registers():
     assert set(get_provider_info()["extra-links"]) == links
 
 
+def test_the_parts_of_the_scheme_are_there():
+    """Airflow logs a warning about a part that it cannot import, and goes on without it."""
+    [uris] = get_provider_info()["asset-uris"]
+    assert uris["schemes"] == [SCHEME]
+    parts = [uris[key].rpartition(".") for key in ("handler", "factory", "to_openlineage_converter")]
+    assert all(callable(getattr(import_module(module), name)) for module, _, name in parts)
+
+
 def test_every_option_is_declared_once():
     declared = get_provider_info()["config"][SECTION]["options"]
     assert list(declared) == [option.name for option in OPTIONS]
     assert {name for name, option in declared.items() if option["sensitive"]} == {"approval_signing_key"}
+
+
+def test_nobody_reads_an_option_past_the_list():
+    """So each has one default."""
+    read = re.compile(r"conf\.get\w*\(\s*[\"']slipway[\"']")
+    files = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "dags").rglob("*.py")]
+    assert [path.name for path in files if read.search(path.read_text())] == []
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)

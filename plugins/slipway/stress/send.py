@@ -19,6 +19,7 @@ from slipway.errors import SlipwayError, StressFailed, StressRefused, StressStop
 from slipway.host.task_errors import TaskErrors
 from slipway.load.errors import LoadError, LoadRefused
 from slipway.load.plan import Plan
+from slipway.options import LOAD_QUEUE, SECTION
 from slipway.quality.held_out import HeldOutHook
 from slipway.states import SERVING, EndpointStatus
 from slipway.stress import report_files
@@ -79,7 +80,9 @@ def load_queue() -> str:
     executors run every queue.
     https://airflow.apache.org/docs/apache-airflow-providers-celery/stable/celery_executor.html#queues
     """
-    return str(conf.get("slipway", "load_queue", fallback="") or conf.get("operators", "default_queue"))
+    return str(
+        conf.get(SECTION, LOAD_QUEUE.name, fallback=LOAD_QUEUE.default) or conf.get("operators", "default_queue")
+    )
 
 
 class LoadOperator(TaskErrors):
