@@ -60,17 +60,17 @@ def up(settings: Settings, console: Console, quiet: bool = False, labs: bool = F
     :param labs: deploy the stack of the labs as well.
     :raises ServicesError: when a port is taken or a component does not start.
     """
-    running = is_running(settings)
+    running, supervisor = is_running(settings), None
     if running:
         _check_same_ports(settings)
         if not quiet:
             console.print("Slipway is already running.")
     else:
-        _start_supervisor(settings, console)
+        supervisor = _start_supervisor(settings, console)
     embedded = [POSTGRES] if database.kind(settings) is database.Kind.EMBEDDED else []
     names = ["AWS set-up stacks", *embedded, "local AWS", *HEALTH_KEYS, "api-server", GUARD, *_workers(settings)]
     with Progress(console, names) as progress:
-        _wait_healthy(settings, progress)
+        _wait_healthy(settings, progress, supervisor)
     if labs:
         try:
             bootstrap_stack.deploy_labs(partial(admin_client, settings), OPERATOR_PRINCIPAL)
@@ -91,7 +91,7 @@ def _check_same_ports(settings: Settings) -> None:
         )
 
 
-def _start_supervisor(settings: Settings, console: Console) -> None:
+def _start_supervisor(settings: Settings, console: Console) -> subprocess.Popen[bytes]:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.logs.mkdir(exist_ok=True)
     left = stop_leftovers(settings)
@@ -117,7 +117,7 @@ def _start_supervisor(settings: Settings, console: Console) -> None:
     environment.passwords(settings)
     environment.write_env_files(settings)
     with (settings.logs / "supervisor.log").open("ab") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "tools.supervisor"],
             env={**os.environ, **settings.variables()},
             cwd=ROOT,
@@ -141,9 +141,10 @@ def _workers(settings: Settings) -> list[str]:
     return [name for name in fleet.names(settings) if name.startswith("worker")]
 
 
-def _wait_healthy(settings: Settings, progress: Progress) -> None:
+def _wait_healthy(settings: Settings, progress: Progress, supervisor: subprocess.Popen[bytes] | None) -> None:
     """Show each part as it starts; return when all of them are healthy.
 
+    :param supervisor: that was just started, if one was
     :raises ServicesError: when a part does not start, with the end of its log.
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -166,7 +167,7 @@ def _wait_healthy(settings: Settings, progress: Progress) -> None:
         if stack_deployed and all(text in WELL for text in state.values()):
             _warm_up(settings, progress)
             return
-        _check_hopeless(settings)
+        _check_hopeless(settings, supervisor)
         unguarded_since = _check_guard(settings, state, unguarded_since)
         if time.monotonic() > deadline:
             waiting = ", ".join(f"{name} ({text})" for name, text in state.items() if text not in WELL)
@@ -185,11 +186,13 @@ def _warm_up(settings: Settings, progress: Progress) -> None:
     progress.update("api-server", "healthy", done=True)
 
 
-def _check_hopeless(settings: Settings) -> None:
+def _check_hopeless(settings: Settings, supervisor: subprocess.Popen[bytes] | None) -> None:
     status = Status.read(settings)
     if status is None:
-        if not is_running(settings) and (settings.logs / "supervisor.log").exists():
-            time.sleep(2)  # it may not have taken its lock yet
+        # One that was just started has no lock yet, on a busy machine for several seconds.
+        ended = supervisor.poll() is not None if supervisor else not is_running(settings)
+        if ended and (settings.logs / "supervisor.log").exists():
+            time.sleep(2)  # another one may have been faster
             if not is_running(settings):
                 raise ServicesError(f"The supervisor ended:\n{_tail(settings.logs / 'supervisor.log')}")
         return
