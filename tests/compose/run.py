@@ -119,6 +119,10 @@ class Trial:
         self.note(f"{container.removeprefix(self.engine.project)[1:]} killed, started again after", seconds)
         return container
 
+    def _again(self, container: str, before: str) -> bool:
+        state = self.engine.inspect(container)["State"]
+        return bool(state["Running"] and state["StartedAt"] != before)
+
     def restart(self, service: str) -> None:
         names = self.engine.containers(service)
         self.engine.run("restart", *names)
