@@ -253,6 +253,7 @@ def test_the_shortest_dag_file_releases_a_model(running):
     """Without the intake, so somebody triggers the run."""
     running.wait("the DAG", lambda: "iris-model" in running.api().dag_ids())
     assert running.api().dag_ids() == {"iris-model"}
+    upload.upload_data(running.settings, "iris-model", "iris")
     uploaded = upload.upload_zip(running.settings, "iris-model")
     conf = {"bucket": uploaded.bucket, "key": uploaded.key, "version_id": uploaded.version_id}
     run_id = running.api().trigger("iris-model", conf)

@@ -66,6 +66,7 @@ def instance(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator
 
 def test_a_waiting_release_goes_on_after_the_upgrade(instance):
     instance.services("up")
+    upload.upload_data(instance.settings, IRIS, "iris")
     uploaded = upload.upload_zip(instance.settings, IRIS)
     run_id = instance.run_of(IRIS, uploaded.version_id)
     instance.wait_approval(IRIS, run_id)
