@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -32,6 +33,16 @@ SHORT_PATIENCE = {
         ("ORPHANED_TASKS_CHECK_INTERVAL", "10"),
     )
 } | {f"{environment.OPTION_PREFIX}DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "40"}
+# Beside dags/: what Slipway is measured against, and DAGs of other teams.
+_LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+OTHER_DAGS = {
+    f"{environment.OPTION_PREFIX}DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
+        [
+            {"name": "dags-folder", "classpath": _LOCAL_BUNDLE, "kwargs": {}},
+            {"name": "stock", "classpath": _LOCAL_BUNDLE, "kwargs": {"path": str(ROOT / "tests/faults/stock/dags")}},
+        ]
+    )
+}
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 # Guards against hanging only: no test says how fast something must be.
 PATIENCE_SECONDS = 300.0

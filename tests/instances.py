@@ -33,9 +33,9 @@ def struck(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int],
     """A running instance whose processes are killed. What other tests begin must not be, so it is not theirs."""
     # Only those who use it pay for what it imports.
     from tests.faults.chaos import models
-    from tests.instance import SHORT_PATIENCE, Instance
+    from tests.instance import OTHER_DAGS, SHORT_PATIENCE, Instance
 
-    made = Instance.in_folder(tmp_path_factory.mktemp("struck"), free_ports(2), SHORT_PATIENCE)
+    made = Instance.in_folder(tmp_path_factory.mktemp("struck"), free_ports(2), OTHER_DAGS | SHORT_PATIENCE)
     models.add(made)
     try:
         made.services("up")

@@ -36,9 +36,9 @@ def aws(fast_aws, monkeypatch):
 
 @pytest.fixture
 def linked(monkeypatch):
-    """The dashboards that tasks link to; here tasks push no XComs."""
+    """The dashboards that tasks link to; here no Airflow stores them."""
     names = []
-    monkeypatch.setattr(DashboardLink, "persist", lambda **kept: names.append(kept["dashboard_name"]))
+    monkeypatch.setattr(DashboardLink, "keep_for", lambda *_, dashboard_name: names.append(dashboard_name))
     return names
 
 

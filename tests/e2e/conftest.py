@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,18 +11,11 @@ import pytest
 
 from demo import upload
 from tests.e2e.board_server import BoardServer, serving
-from tests.instance import SHORT_PATIENCE, Instance
+from tests.instance import OTHER_DAGS, SHORT_PATIENCE, Instance
 from tests.spans import Receiver, receiving
 from tools import e2e, fab
 from tools.airflow_api import ApiError
-from tools.settings import ROOT
 
-# Beside dags/: what Slipway is measured against.
-_LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
-_BUNDLES = [
-    {"name": "dags-folder", "classpath": _LOCAL_BUNDLE, "kwargs": {}},
-    {"name": "stock", "classpath": _LOCAL_BUNDLE, "kwargs": {"path": str(ROOT / "tests/faults/stock/dags")}},
-]
 # What else the instance is to be: E2E_SLIPWAY_DATABASE_URL is its SLIPWAY_DATABASE_URL, and so on. The variables of a
 # developer's own instance must not reach it, so they have another name.
 _CHOSEN = {
@@ -33,12 +25,7 @@ _CHOSEN = {
 }
 # Nobody here waits for Airflow to look at the files by itself, as the trial does on the other instance; each time takes
 # two seconds of a core.
-_EXTRA = (
-    {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES)}
-    | SHORT_PATIENCE
-    | {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"}
-    | _CHOSEN
-)
+_EXTRA = OTHER_DAGS | SHORT_PATIENCE | {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"} | _CHOSEN
 # Takes minutes and is for other kinds of instances only.
 collect_ignore = [] if _CHOSEN else ["test_approval_elsewhere.py"]
 
