@@ -23,9 +23,7 @@ _CHOSEN = {
     for name, value in os.environ.items()
     if name.startswith(f"{e2e.PREFIX}SLIPWAY_")
 }
-# Nobody here waits for Airflow to look at the files by itself, as the trial does on the other instance; each time takes
-# two seconds of a core.
-_EXTRA = OTHER_DAGS | SHORT_PATIENCE | {"SLIPWAY_AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300"} | _CHOSEN
+_EXTRA = OTHER_DAGS | SHORT_PATIENCE | _CHOSEN
 # Takes minutes and is for other kinds of instances only.
 collect_ignore = [] if _CHOSEN else ["test_approval_elsewhere.py"]
 

@@ -241,31 +241,6 @@ def test_what_is_gone_is_no_failure_for_a_role_that_may_delete_only_what_carries
     assert SageMakerHook().delete_resource(Resource(kind, "gone", "arn")) is False
 
 
-def test_teardown_leaves_nothing_but_the_record_and_what_is_in_s3(aws, release):
-    form, sagemaker = teardown_context("iris-model"), aws.client("sagemaker")
-    packages = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model")["ModelPackageSummaryList"]
-    assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"stack"}
-    assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
-    assert aws.ledger(operation="DeleteModelPackage") == aws.ledger(operation="DeleteModelPackageGroup") == []
-    left = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model")["ModelPackageSummaryList"]
-    assert left == packages
-    kept = "\n".join(form["ti"].pushed[KEPT])
-    assert f"mlops-iris-model (model packages up to version {len(packages)})" in kept
-    assert f"aws s3 rm s3://{BUCKET}/{KEY}" in kept
-    assert f"aws s3 rm --recursive s3://{BUCKET}/releases/iris-model/" in kept
-    assert sagemaker.list_endpoints()["Endpoints"] == []
-    assert sagemaker.list_models()["Models"] == []
-    assert aws.client("s3").head_object(Bucket=BUCKET, Key=KEY)["LastModified"] < datetime.now(UTC)
-    assert run_task(TeardownOperator(task_id="remove"), teardown_context("iris-model")) == {}
-
-
-def test_a_teardown_with_the_record_removes_the_model_packages_too(aws, release):
-    form = teardown_context("iris-model", remove_record=True)
-    assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"model package", "model package group"}
-    assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
-    assert aws.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []
-
-
 def test_its_lineage_goes_from_the_data_to_the_endpoint(aws, release, tmp_path):
     """What Airflow's OpenLineage provider writes of each task, by its file transport."""
     written = tmp_path / "lineage.jsonl"
@@ -302,3 +277,28 @@ def test_its_lineage_goes_from_the_data_to_the_endpoint(aws, release, tmp_path):
 
 def named(datasets: list[dict]) -> list[tuple]:
     return [(one["namespace"], one["name"], one["facets"].get("version", {}).get("datasetVersion")) for one in datasets]
+
+
+def test_teardown_leaves_nothing_but_the_record_and_what_is_in_s3(aws, release):
+    form, sagemaker = teardown_context("iris-model"), aws.client("sagemaker")
+    packages = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model")["ModelPackageSummaryList"]
+    assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"stack"}
+    assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+    assert aws.ledger(operation="DeleteModelPackage") == aws.ledger(operation="DeleteModelPackageGroup") == []
+    left = sagemaker.list_model_packages(ModelPackageGroupName="mlops-iris-model")["ModelPackageSummaryList"]
+    assert left == packages
+    kept = "\n".join(form["ti"].pushed[KEPT])
+    assert f"mlops-iris-model (model packages up to version {len(packages)})" in kept
+    assert f"aws s3 rm s3://{BUCKET}/{KEY}" in kept
+    assert f"aws s3 rm --recursive s3://{BUCKET}/releases/iris-model/" in kept
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert aws.client("s3").head_object(Bucket=BUCKET, Key=KEY)["LastModified"] < datetime.now(UTC)
+    assert run_task(TeardownOperator(task_id="remove"), teardown_context("iris-model")) == {}
+
+
+def test_a_teardown_with_the_record_removes_the_model_packages_too(aws, release):
+    form = teardown_context("iris-model", remove_record=True)
+    assert run_task(TeardownOperator(task_id="remove"), form).keys() == {"model package", "model package group"}
+    assert run_task(NothingLeftOperator(task_id="nothing_left"), form) == []
+    assert aws.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []
