@@ -24,8 +24,8 @@ from tools.aws import admin_client
 from tools.settings import AIRFLOW_ROLE, REGION, ROOT, Settings
 
 # Airflow's patience with what was killed: shorter than after 'make up', and longer than the API server's restart takes.
-# Files are parsed half as often: `wait_dag` asks for it where a test has written one. Not more seldom: where a new model
-# changes what a watcher is told, Airflow 3.3 drops the watcher until the file is parsed once more.
+# Files are parsed half as often: `wait_dag` asks for it where a test has written one. Not more seldom: where a new
+# model changes what a watcher is told, Airflow 3.3 drops the watcher until the file is parsed once more.
 SHORT_PATIENCE = {
     f"{environment.OPTION_PREFIX}SCHEDULER__{option}": seconds
     for option, seconds in (
