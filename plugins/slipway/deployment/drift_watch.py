@@ -148,7 +148,7 @@ def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
     receivers = {model.prefix: Notices.of_news(model) for model in models}
     trigger = DriftWatcherTrigger(stacks=[asdict(stack) for stack in stacks], aws_conn_id=aws_conn_id)
     asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
-    with watcher_dag(dag_id, asset, __doc__) as dag:
+    with watcher_dag(dag_id, [asset], __doc__) as dag:
 
         @task(task_id=TASK_ID, inlets=[asset])
         @with_error_block

@@ -49,7 +49,7 @@ def _build(aws_conn_id: str, dag_id: str, models: Sequence[ModelConfig]) -> DAG:
     notified = [prefix for prefix, notices in receivers.items() if notices]
     trigger = LiveWatcherTrigger(models=prefixes, notified=notified, aws_conn_id=aws_conn_id)
     asset = watched_asset(f"{ASSET_PREFIX}{slug(aws_conn_id)}", trigger)
-    with watcher_dag(dag_id, asset, __doc__) as dag:
+    with watcher_dag(dag_id, [asset], __doc__) as dag:
 
         @task(task_id=TASK_ID, inlets=[asset])
         @with_error_block

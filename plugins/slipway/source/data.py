@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from slipway.host import runs
 from slipway.host.task_errors import with_error_block
 from slipway.source.claims import Claims
 from slipway.source.versions import S3Versions
+from slipway.waiting.watcher_dag import watcher_dag
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -62,16 +62,7 @@ def build_new_data_dags(models: Iterable[ModelConfig]) -> list[DAG]:
 def _build(model: ModelConfig) -> DAG:
     # A reference: the ETL's DAG defines the asset, and may give it both a name and a URI.
     assets = [Asset.ref(uri=one.asset) if "://" in one.asset else Asset.ref(name=one.asset) for one in model.assets]
-    with DAG(
-        f"{names.NEW_DATA_DAG_PREFIX}{model.prefix}",
-        schedule=reduce(or_, assets),
-        catchup=False,
-        max_active_runs=1,
-        is_paused_upon_creation=False,
-        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
-        tags=[names.DAG_TAG],
-        doc_md=__doc__,
-    ) as dag:
+    with watcher_dag(f"{names.NEW_DATA_DAG_PREFIX}{model.prefix}", reduce(or_, assets), __doc__) as dag:
 
         @task(task_id="release_newest")
         @with_error_block

@@ -136,7 +136,7 @@ def build_intake_dag(source: WatchedBucket, dag_id: str) -> DAG:
         poll_seconds=POLL_SECONDS,
     )
     uploads = watched_asset(source.asset_name, trigger)
-    with watcher_dag(dag_id, uploads, _documentation(source)) as dag:
+    with watcher_dag(dag_id, [uploads], _documentation(source)) as dag:
 
         @task(task_id=INTAKE_TASK_ID, inlets=[uploads])
         @with_error_block

@@ -56,7 +56,7 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig
     receivers = {model.prefix: Notices.of_news(model) for model in models}
     trigger = OrphanWatcherTrigger(aws_conn_id=aws_conn_id, poll_seconds=POLL_SECONDS)
     orphans = watched_asset(f"slipway-orphaned-jobs-{slug(aws_conn_id)}", trigger)
-    with watcher_dag(dag_id, orphans, __doc__) as dag:
+    with watcher_dag(dag_id, [orphans], __doc__) as dag:
 
         @task
         @with_error_block

@@ -6,12 +6,15 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.sdk import DAG, Asset, AssetWatcher
 
 from slipway import names
 from slipway.waiting.watcher import WatcherTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.asset import BaseAsset
 
 # The type of a run that an asset's event has started.
 BY_THE_WATCHER = "asset_triggered"
@@ -73,16 +76,16 @@ def watched_asset(name: str, trigger: WatcherTrigger) -> Asset:
     return Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
 
-def watcher_dag(dag_id: str, asset: Asset, doc_md: str | None) -> DAG:
-    """Build the DAG that an asset's events start; its only task is the caller's.
+def watcher_dag(dag_id: str, schedule: Sequence[BaseAsset] | BaseAsset, doc_md: str | None) -> DAG:
+    """Build the DAG that assets' events start; its only task is the caller's.
 
     :param dag_id: the DAG's id
-    :param asset: the asset
+    :param schedule: the asset, or the assets, whose events start it
     :param doc_md: the DAG's documentation
     """
     return DAG(
         dag_id,
-        schedule=[asset],
+        schedule=schedule,
         catchup=False,
         # One at a time: two runs would do the same work, and an asset's state store has no compare-and-set.
         max_active_runs=1,
