@@ -127,6 +127,10 @@ class ArtefactChanged(PermanentError):
     """A model's artefact is not the one on record, or no artefact is on record: it is not served."""
 
 
+class ImageMissing(PermanentError):
+    """The container image that a release needs is not in its repository: nothing is trained or served with another."""
+
+
 class RollBackRefused(PermanentError):
     """Production cannot be rolled back to this release; nothing has been changed."""
 

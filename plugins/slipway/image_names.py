@@ -81,11 +81,6 @@ def build_key(prefix: str, revision: str, file: str) -> str:
     return f"{names.release_prefix(builds_of(prefix), revision)}{file}"
 
 
-def newest_key(prefix: str) -> str:
-    """Return the key of the document about the newest image of a model."""
-    return f"{names.release_prefix(builds_of(prefix), 'newest')}image.json"
-
-
 def asset(prefix: str) -> str:
     """Name the asset that each new image of a model updates."""
     return f"slipway-image-{prefix}"

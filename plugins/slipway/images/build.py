@@ -20,6 +20,7 @@ from slipway.aws.links import BuildLink
 from slipway.aws.logs import LogsHook
 from slipway.aws.patience import without_patience
 from slipway.errors import AwsError, BuildFailed
+from slipway.formats.image_uri import EcrImage, registry_domain
 from slipway.formats.stored import versioned
 from slipway.host.task_errors import TaskErrors
 from slipway.images.checked import CheckedSource, pull_source
@@ -231,8 +232,7 @@ class BuildImageOperator(TaskErrors, BaseOperator):
 
     def _uri(self) -> str:
         aws = identity(self.aws_conn_id)
-        domain = "amazonaws.com.cn" if aws.partition == "aws-cn" else "amazonaws.com"
-        return f"{aws.account}.dkr.ecr.{aws.region}.{domain}/{self.repository}"
+        return EcrImage(aws.account, aws.region, registry_domain(aws.partition), self.repository).address
 
     def _packages_folder(self, source: CheckedSource) -> str:
         return f"{self.model.prefix}/images/{source.tag}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slipway import image_names
+from slipway import names
 from slipway.aws.documents import S3Documents, reading
 from slipway.aws.s3 import bucket_and_key, uri
 from slipway.errors import PermanentError
@@ -114,7 +114,7 @@ def record_image(
 
 
 def _make_newest(source: CheckedSource, record: ImageRecord, documents: S3Documents) -> bool:
-    key = image_names.newest_key(source.prefix)
+    key = names.newest_image_key(source.prefix)
     while True:
         document = documents.read(source.bucket, key)
         if document.content is not None:
