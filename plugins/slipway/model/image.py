@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from slipway.formats.image_uri import DIGEST_PATTERN, REPOSITORY_PATTERN, TAG_PATTERN
+from slipway.model.image_build import ImageBuild
 from slipway.validation import Strict, wrong
 
 
@@ -18,11 +19,13 @@ class OwnImage(Strict):
     :param repository: the repository's name
     :param tag: the image of this tag; each release pins the digest that the tag has then
     :param digest: exactly this image, with ``sha256:``
+    :param build: how Slipway builds it from its source
     """
 
     repository: Annotated[str, Field(min_length=2, max_length=256, pattern=rf"^{REPOSITORY_PATTERN}$")]
     tag: Annotated[str, Field(pattern=rf"^{TAG_PATTERN}$")] | None = None
     digest: Annotated[str, Field(pattern=rf"^{DIGEST_PATTERN}$")] | None = None
+    build: ImageBuild = ImageBuild()
 
     @model_validator(mode="after")
     def _names_at_most_one(self) -> Self:
