@@ -1,7 +1,7 @@
 """Training data as a part of a release: its fingerprint, and the DAG that releases the newest zip when it has changed.
 
-An ETL's DAG updates an asset that the model file names, or a build that of the model's images, whose newest record counts
-as data. The fingerprint of the data is in the claim of each release, which one conditional write makes. So a release of
+An ETL's DAG updates an asset that the model file names, or a build that of the model's images, whose record counts as
+data. The fingerprint of the data is in the claim of each release, which one conditional write makes. So a release of
 the same zip with the same data is found, whoever starts it.
 """
 
