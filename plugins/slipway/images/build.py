@@ -218,6 +218,8 @@ class BuildImageOperator(TaskErrors, BaseOperator):
                 "name": name,
                 "namespaceType": "NONE",
                 "packaging": "NONE",
+                # The bucket's own encryption, so that no reader needs another key.
+                "encryptionDisabled": True,
             },
             "environmentVariablesOverride": [
                 {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()

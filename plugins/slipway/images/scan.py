@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.sdk import BaseOperator
 
@@ -14,6 +14,7 @@ from slipway.errors import ScanFailed
 from slipway.host.task_errors import TaskErrors
 from slipway.images.checked import result_needed
 from slipway.images.wait import ScanTrigger
+from slipway.model.image_build import Severity
 from slipway.validation import shortened
 from slipway.waiting.results import WaitOutcome, WaitResult
 
@@ -29,7 +30,7 @@ _WAIT_SECONDS = 1800.0
 # With Amazon Inspector the findings of an image are kept up to date, and its scan has no end.
 _READABLE = ("COMPLETE", "ACTIVE")
 _UNDER_WAY = (None, "IN_PROGRESS", "PENDING")
-_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
+_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _FIX = (
     "update what is named, in requirements.txt or by a newer base image, and upload the source again; or have "
     "image.build.max_findings changed"
@@ -109,7 +110,7 @@ class ScanImageOperator(TaskErrors, BaseOperator):
         return {"findings": {name: found.counts[name] for name in _SEVERITIES if found.counts.get(name)}}
 
 
-def too_much(found: ScanResult, allowed: Mapping[str, int]) -> list[str]:
+def too_much(found: ScanResult, allowed: Mapping[Severity, int]) -> list[str]:
     """Say where a scan has found more than is allowed: a line for each severity, and one for each of its findings.
 
     :param found: what the scan has found

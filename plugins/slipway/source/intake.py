@@ -104,9 +104,9 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
         keys = {model.source.key: model.prefix}
         if model.image:
             keys[image_names.source_key(model.prefix)] = image_names.build_dag_id(model.prefix)
-        source.dag_ids |= keys
+        source.dag_ids.update(keys)
         if pipeline.stale:
-            source.held |= dict.fromkeys(keys, pipeline.stale)
+            source.held.update(dict.fromkeys(keys, pipeline.stale))
         if model.source.queue:
             source.queues.add(model.source.queue)
     return [found[key] for key in sorted(found)]
