@@ -11,28 +11,28 @@ from local_aws.codebuild.buildspec import Buildspec
 from local_aws.codebuild.sessions import Session
 from local_aws.framework.store import Document
 
-_ROOM = Path(__file__).parent
-# The programs `docker` and `aws` of a build's shell.
-IMAGE_TOOLS = _ROOM.parent / "compute" / "image_tools"
 # A `docker` that finds no daemon, for builds without the privileged mode.
-NO_DOCKER = _ROOM / "no_docker"
+_NO_DOCKER = Path(__file__).with_name("no_docker")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def variables(build: Document, buildspec: Buildspec, session: Session, folder: Path, source: Path) -> dict[str, str]:
+def variables(
+    build: Document, buildspec: Buildspec, session: Session, folder: Path, source: Path, programs: Path
+) -> dict[str, str]:
     """Return the environment that the first command begins with; nothing of the local AWS's own is in it.
 
-    Variables of the start of the build come before the project's, and these before the buildspec's.
+    Of variables with one name, that of the build's start counts, else the project's, else the buildspec's.
 
     :param build: the build
     :param session: of the service role
     :param folder: of the build
     :param source: where its source is
+    :param programs: the folder with the programs `docker` and `aws`
     """
-    tools = [IMAGE_TOOLS] if build["environment"].get("privilegedMode") else [NO_DOCKER, IMAGE_TOOLS]
+    first = [programs] if build["environment"].get("privilegedMode") else [_NO_DOCKER, programs]
     given = {one["name"]: one["value"] for one in build["environment"].get("environmentVariables", [])}
     return {
-        "PATH": ":".join([*map(str, tools), _PATH]),
+        "PATH": ":".join([*map(str, first), _PATH]),
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
         "LANG": "C.UTF-8",

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from local_aws.codebuild import phases, source
 from local_aws.codebuild.builds import Builds
-from local_aws.codebuild.run import BuildRun
-from local_aws.codebuild.sessions import Sessions
-from local_aws.framework.disk import Disk
+from local_aws.codebuild.run import BuildRun, Surroundings
 from local_aws.framework.store import Document, Scope
 from local_aws.settings import Clock
 
@@ -25,16 +23,14 @@ class BuildQueue:
 
     :param folder: for the files of builds; for them only
     :param builds: where builds are kept
-    :param sessions: starts the sessions of service roles
-    :param disk: where the folder is
+    :param surroundings: what builds share
     :param clock: how fast timeouts pass
     """
 
-    def __init__(self, folder: Path, builds: Builds, sessions: Sessions, disk: Disk, clock: Clock) -> None:
+    def __init__(self, folder: Path, builds: Builds, surroundings: Surroundings, clock: Clock) -> None:
         self._folder = folder
         self._builds = builds
-        self._sessions = sessions
-        self._disk = disk
+        self._surroundings = surroundings
         self._clock = clock
         # Guards all below.
         self._changed = threading.Condition()
@@ -123,8 +119,7 @@ class BuildQueue:
             scope,
             build,
             self._folder / build["id"].partition(":")[2],
-            self._sessions,
-            self._disk,
+            self._surroundings,
             self._clock.real_seconds(build["timeoutInMinutes"] * 60),
             lambda document: self._builds.save(scope, document),
         )

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,14 +45,27 @@ class Ended(Exception):
         self.message = message
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What all builds share.
+
+    :param sessions: starts the sessions of service roles
+    :param programs: the folder with the programs `docker` and `aws`
+    :param disk: where the folders of builds are
+    """
+
+    sessions: Sessions
+    programs: Path
+    disk: Disk
+
+
 class BuildRun:
     """One build, run by the thread that calls `run`; other threads may call `stop` only.
 
     :param scope: account and region
     :param build: the build's document, which only this thread changes
     :param folder: for the build only
-    :param sessions: starts the session of the service role
-    :param disk: where the folder is
+    :param surroundings: what all builds share
     :param seconds: how long it may take
     :param changed: is given the document after each change
     """
@@ -61,8 +75,7 @@ class BuildRun:
         scope: Scope,
         build: Document,
         folder: Path,
-        sessions: Sessions,
-        disk: Disk,
+        surroundings: Surroundings,
         seconds: float,
         changed: Callable[[Document], None],
     ) -> None:
@@ -70,8 +83,7 @@ class BuildRun:
         self._build = build
         self._folder = folder
         self._source = folder / "src"
-        self._sessions = sessions
-        self._disk = disk
+        self._surroundings = surroundings
         self._deadline = time.monotonic() + seconds
         self._changed = changed
         self._ask: str | None = None
@@ -128,7 +140,7 @@ class BuildRun:
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         role, name = self._build["serviceRole"], f"AWSCodeBuild-{self._build['id'].partition(':')[2]}"
         try:
-            session = self._sessions.assume(self._scope, role, name)
+            session = self._surroundings.sessions.assume(self._scope, role, name)
         except (ClientError, BotoCoreError) as error:
             raise BuildProblem("ACCESS_DENIED", f"CodeBuild cannot assume the service role {role}: {error}") from error
         where = self._build["logs"]
@@ -161,7 +173,7 @@ class BuildRun:
             raise Ended(self._ask)
         if time.monotonic() >= self._deadline:
             raise Ended(TIMED_OUT, f"Build has timed out after {self._build['timeoutInMinutes']} minutes.")
-        if not self._disk.has_room():
+        if not self._surroundings.disk.has_room():
             raise Ended(FAILED, "No space is left on the disk.")
         if used_bytes(self._folder, self._limits.folder_bytes) > self._limits.folder_bytes:
             raise Ended(FAILED, f"The build's files have more than {self._limits.folder_bytes} bytes.")
@@ -215,7 +227,9 @@ class _Commands:
         self._shell = shell
         self._session = session
         self._first_folder = self._folder = str(run._source)
-        self._environment = environment.variables(run._build, spec, session, run._folder, run._source)
+        self._environment = environment.variables(
+            run._build, spec, session, run._folder, run._source, run._surroundings.programs
+        )
         self._failed = False
 
     def run(self) -> str:

@@ -6,7 +6,9 @@ from local_aws.codebuild.errors import not_authorized
 from local_aws.codebuild.permissions import CodeBuildPermissions
 from local_aws.codebuild.projects import Projects
 from local_aws.codebuild.queue import BuildQueue
+from local_aws.codebuild.run import Surroundings
 from local_aws.codebuild.sessions import Sessions
+from local_aws.compute.docker import tools
 from local_aws.framework.api import JsonService, Operation
 from local_aws.framework.cloudformation import ResourceType
 from local_aws.framework.disk import Disk
@@ -26,7 +28,8 @@ def build(store: Store, settings: Settings, disk: Disk) -> ServiceParts:
     projects = Projects(store)
     builds = Builds(store, projects)
     sessions = Sessions(settings.endpoint_url, settings.inside_secret)
-    queue = BuildQueue(settings.state_dir / "codebuild", builds, sessions, disk, settings.clock)
+    surroundings = Surroundings(sessions, tools.install(settings.state_dir / "compute"), disk)
+    queue = BuildQueue(settings.state_dir / "codebuild", builds, surroundings, settings.clock)
     builds.runner = queue
     operations: dict[str, Operation] = {**projects.operations(), **builds.operations()}
     service = JsonService("codebuild", operations, invalid="InvalidInputException", role_refusal=not_authorized)

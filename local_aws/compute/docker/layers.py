@@ -176,7 +176,9 @@ def _apply(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
     else:
         _remove(path)
         _write(tar, member, path, root)
-    os.chown(path, HOST_ID + min(member.uid, ID_COUNT - 1), HOST_ID + min(member.gid, ID_COUNT - 1), follow_symlinks=False)
+    os.chown(
+        path, HOST_ID + min(member.uid, ID_COUNT - 1), HOST_ID + min(member.gid, ID_COUNT - 1), follow_symlinks=False
+    )
     if not member.issym():
         path.chmod(member.mode & 0o1777)
 
