@@ -26,13 +26,17 @@ _RESOURCE_MEMBERS = {
         "EndpointName",
         "TrainingJobName",
     ),
+    "codebuild": ("projectName", "name", "names", "ids", "id", "resourceArn"),
+    "ecr": ("repositoryName", "repositoryNames", "resourceArn"),
     "application-autoscaling": ("ResourceId", "ResourceIds", "ResourceARN", "ServiceNamespace"),
     "logs": ("logGroupName", "logGroupNamePrefix"),
     "monitoring": ("AlarmName", "AlarmNames", "DashboardName", "Namespace"),
     "iam": ("RoleName", "PolicyArn", "UserName", "PolicyName"),
     "sns": ("TopicArn", "Name"),
 }
-_READS = re.compile(r"(Get|Describe|List|Head|BatchGet|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)")
+_READS = re.compile(
+    r"(Get|Describe|List|Head|BatchGet|BatchCheck|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)"
+)
 
 
 def operation_and_resource(service: str, request: HttpRequest) -> tuple[str, str]:

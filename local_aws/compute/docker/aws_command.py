@@ -15,7 +15,9 @@ from typing import Any, NoReturn
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-_SUPPORTED = "`aws ecr get-login-password` and `aws sts get-caller-identity`, with --region, --output and --query Account or Arn"
+_SUPPORTED = (
+    "`aws ecr get-login-password` and `aws sts get-caller-identity`, with --region, --output and --query Account or Arn"
+)
 
 
 class _Parser(argparse.ArgumentParser):

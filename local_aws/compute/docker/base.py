@@ -152,7 +152,9 @@ def _add_environment(folder: Path) -> None:
             raise ContainerFailed(f"images need the module ensurepip of Python {_VERSION}: install python3-venv")
     for name in ("pip", "pip3", f"pip{VERSION}"):
         script = local / "bin" / name
-        script.write_text("#!/usr/local/bin/python3\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n")
+        script.write_text(
+            "#!/usr/local/bin/python3\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
+        )
         script.chmod(0o755)
 
 

@@ -25,7 +25,12 @@ BASE_LABEL = "slipway.local-aws.base"
 _NOT_SUPPORTED = "the local AWS does not support this instruction; it has ARG, CMD, COPY, ENTRYPOINT, ENV, EXPOSE, FROM, LABEL, RUN, USER and WORKDIR"
 _EPOCH = "1970-01-01T00:00:00Z"
 # Set for every RUN: nothing that a time is in, nothing that a second build would not have.
-_RUN_ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+_RUN_ENVIRONMENT = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PIP_NO_COMPILE": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_ROOT_USER_ACTION": "ignore",
+}
 
 
 @dataclass
@@ -173,7 +178,9 @@ class Build:
         normal = posixpath.normpath(joined)
         return f"{normal.rstrip('/')}/" if joined.endswith(("/", "/.")) or normal == "/" else normal
 
-    def _layer(self, instruction: Instruction, asked: Mapping[str, Any], make: Callable[[tuple[Layer, ...], Any], Any]) -> None:
+    def _layer(
+        self, instruction: Instruction, asked: Mapping[str, Any], make: Callable[[tuple[Layer, ...], Any], Any]
+    ) -> None:
         """Find the layer of an instruction, or make it."""
         key = _digest({"parent": self._state.key, **asked})
         layer = self._store.layer(key) if self._cached else None
@@ -198,7 +205,9 @@ class Build:
     def _declare(self, instruction: Instruction, arguments: dict[str, str]) -> None:
         for word in instruction.words():
             name, given, default = word.partition("=")
-            value = self._given.get(name, instruction.expand(default, self._state.values | arguments) if given else None)
+            value = self._given.get(
+                name, instruction.expand(default, self._state.values | arguments) if given else None
+            )
             if value is not None:
                 arguments[name] = value
         self._note(instruction, empty=True)
@@ -255,7 +264,12 @@ class Build:
             "Labels": state.labels,
             "WorkingDir": state.workdir,
         }
-        optional = {"User": state.user, "Entrypoint": state.entrypoint, "Cmd": state.command, "ExposedPorts": state.exposed}
+        optional = {
+            "User": state.user,
+            "Entrypoint": state.entrypoint,
+            "Cmd": state.command,
+            "ExposedPorts": state.exposed,
+        }
         config |= {name: value for name, value in optional.items() if value}
         return {
             "architecture": base.ARCHITECTURE,

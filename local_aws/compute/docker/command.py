@@ -31,7 +31,9 @@ _SUPPORTED = "build, images, inspect, login, logout, push, tag and version"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        _fail(f"{self.prog}: {message}. The local AWS's docker has {_SUPPORTED}, with the options of `{self.prog} --help`.")
+        _fail(
+            f"{self.prog}: {message}. The local AWS's docker has {_SUPPORTED}, with the options of `{self.prog} --help`."
+        )
 
 
 def _fail(text: str) -> NoReturn:
@@ -187,7 +189,11 @@ def _inspect(store: ImageStore, options: argparse.Namespace) -> None:
         "{{.ID}}": image.identity,
     }
     if not options.format:
-        _say(json.dumps([{"Id": image.identity, "RepoDigests": list(image.digests), "Config": image.config["config"]}], indent=4))
+        _say(
+            json.dumps(
+                [{"Id": image.identity, "RepoDigests": list(image.digests), "Config": image.config["config"]}], indent=4
+            )
+        )
         return
     if options.format not in values:
         _fail(f"--format {options.format} is not supported; there are {', '.join(values)}")

@@ -69,7 +69,9 @@ def reference(uri: str) -> Reference | None:
     if match is None:
         return None
     tag = match["tag"] or ("" if match["digest"] else "latest")
-    return Reference(match["registry"], match["account"], match["region"], match["repository"], tag, match["digest"] or "")
+    return Reference(
+        match["registry"], match["account"], match["region"], match["repository"], tag, match["digest"] or ""
+    )
 
 
 def manifest_of(image: Image) -> bytes:
@@ -114,7 +116,11 @@ def push(client: Any, store: ImageStore, image: Image, name: Reference, say: Cal
     with contextlib.suppress(client.exceptions.ImageAlreadyExistsException):
         # The same image under the same tag is no error for docker.
         client.put_image(
-            **registry, imageManifest=manifest.decode(), imageManifestMediaType=MANIFEST, imageTag=name.tag, imageDigest=digest
+            **registry,
+            imageManifest=manifest.decode(),
+            imageManifestMediaType=MANIFEST,
+            imageTag=name.tag,
+            imageDigest=digest,
         )
     say(f"{name.tag}: digest: {digest} size: {len(manifest)}")
     return digest

@@ -27,7 +27,7 @@ from local_aws.settings import DISK_RESERVE_BYTES
 _LOOK_SECONDS = 0.5
 _CONFIG = "/run/build/pip.conf"
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
-_PROXY_ENVIRONMENT = {name: _PROXY for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+_PROXY_ENVIRONMENT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _PROXY)
 
 
 class StepFailed(Exception):

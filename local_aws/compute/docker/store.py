@@ -138,7 +138,11 @@ class ImageStore:
 
     def save(self, name: str, image: Image) -> None:
         """Give an image a name."""
-        document = {"config": image.config, "layers": [asdict(layer) for layer in image.layers], "digests": image.digests}
+        document = {
+            "config": image.config,
+            "layers": [asdict(layer) for layer in image.layers],
+            "digests": image.digests,
+        }
         path = self._path(name)
         new = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}")
         new.write_text(json.dumps(document))
@@ -149,7 +153,9 @@ class ImageStore:
         try:
             return _read(self._path(name))
         except FileNotFoundError:
-            return next((image for _, image in self.all() if image.identity.removeprefix("sha256:").startswith(name)), None)
+            return next(
+                (image for _, image in self.all() if image.identity.removeprefix("sha256:").startswith(name)), None
+            )
 
     def all(self) -> list[tuple[str, Image]]:
         """Return every name with its image."""

@@ -34,7 +34,11 @@ def why_not() -> str:
         return f"images need root, which makes the namespaces that they run in: {fix}"
     attempt = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--user", "--fork", "true"]
     found = subprocess.run(attempt, capture_output=True, text=True, check=False)
-    return f"images need namespaces, which this machine refuses ({found.stderr.strip()}): {fix}" if found.returncode else ""
+    return (
+        f"images need namespaces, which this machine refuses ({found.stderr.strip()}): {fix}"
+        if found.returncode
+        else ""
+    )
 
 
 class Sandbox:

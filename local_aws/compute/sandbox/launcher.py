@@ -90,7 +90,7 @@ def _become(spec: SandboxSpec, channel: socket.socket) -> None:
         account = users.find(spec.user)
         _drop(spec, account)
         os.chdir(spec.cwd)
-    except BaseException as error:  # noqa: BLE001 - a fork must not go on as the parent
+    except BaseException as error:
         _end(_NO_SANDBOX, f"the sandbox could not be made: {error}")
     # Docker's words: https://docs.docker.com/engine/containers/run/#exit-status
     try:

@@ -41,7 +41,9 @@ def _overlay(spec: SandboxSpec, root: Path) -> None:
     folder = os.path.commonpath(spec.lower)
     os.chdir(folder)
     # A renamed directory is copied, so that the upper directory alone says what has changed.
-    options = "redirect_dir=off,index=off,metacopy=off,lowerdir=" + ":".join(os.path.relpath(lower, folder) for lower in spec.lower)
+    options = "redirect_dir=off,index=off,metacopy=off,lowerdir=" + ":".join(
+        os.path.relpath(lower, folder) for lower in spec.lower
+    )
     if spec.upper:
         work = Path(spec.scratch) / "work"
         work.mkdir(exist_ok=True)

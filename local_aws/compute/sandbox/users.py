@@ -59,4 +59,6 @@ def _entries(path: str, count: int) -> list[list[str]]:
     except OSError:
         return []
     entries = [line.split(":") for line in lines]
-    return [entry for entry in entries if len(entry) == count and entry[2].isdigit() and (count == 4 or entry[3].isdigit())]
+    return [
+        entry for entry in entries if len(entry) == count and entry[2].isdigit() and (count == 4 or entry[3].isdigit())
+    ]
