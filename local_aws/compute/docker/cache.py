@@ -113,7 +113,9 @@ class PulledImages:
         left = min(_MAX_BYTES, shutil.disk_usage(work).free - DISK_RESERVE_BYTES)
         keys = []
         for (digest, size), diff_id in zip(found.layers, diff_ids, strict=True):
-            layer = self.store.layer_of(digest) or self._layer(client, name, digest, min(size, left), diff_id, work, left)
+            layer = self.store.layer_of(digest) or self._layer(
+                client, name, digest, min(size, left), diff_id, work, left
+            )
             keys.append(layer.key)
         new = work / "image.json"
         new.write_text(json.dumps({"config": config, "layers": keys}))
