@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from local_aws.compute.base import ContainerFailed, UnknownImage
 from local_aws.compute.docker import layers, registry
 from local_aws.compute.docker.build import BASE_LABEL
 from local_aws.compute.docker.registry import NotInRegistry, Reference
-from local_aws.compute.docker.store import ImageStore
+from local_aws.compute.docker.store import ImageStore, Layer
 from local_aws.compute.sandbox import box
 from local_aws.compute.sandbox.spec import HOST_ID
 from local_aws.settings import DISK_RESERVE_BYTES
@@ -30,11 +29,11 @@ _MAX_BYTES = 10 * 1024**3
 class PulledImage:
     """An image that containers can be started from.
 
-    :param root: its files
+    :param lower: its files: the directories of its layers, the topmost first
     :param config: Entrypoint, Cmd, Env, User and WorkingDir
     """
 
-    root: Path
+    lower: tuple[Path, ...]
     config: Mapping[str, Any]
 
 
@@ -63,16 +62,11 @@ class PulledImages:
             raise _cannot_pull(uri, "it is not in ECR")
         try:
             found = registry.manifest(client, name)
-            new = self.store.folder / "pulled" / f"new-{uuid.uuid4().hex[:12]}"
-            new.mkdir()
-            try:
+            with self.store.work_folder() as work:
                 # The configuration is fetched even if the image is here: so every pull needs the same permissions.
-                registry.download(client, name, found.config, new / "config.json", _MAX_CONFIG_BYTES)
-                if not self._folder(found.digest).is_dir():
-                    self._fill(client, name, found, new)
-                    self._keep(new, self._folder(found.digest))
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
+                registry.download(client, name, found.config, work / "config.json", _MAX_CONFIG_BYTES)
+                if self._load(found.digest) is None:
+                    self._fill(client, name, found, work)
         except (ClientError, BotoCoreError, NotInRegistry, layers.LayerError, OSError) as error:
             raise _cannot_pull(uri, str(error)) from error
         return name.at(found.digest)
@@ -84,45 +78,63 @@ class PulledImages:
         :raises UnknownImage: it is not here
         """
         name = registry.reference(uri)
-        folder = self._folder(name.digest) if name and name.digest else None
-        if folder is None or not folder.is_dir():
+        found = self._load(name.digest) if name and name.digest else None
+        if found is None:
             raise _cannot_pull(uri, "it has not been pulled")
-        return PulledImage(folder / "root", json.loads((folder / "config.json").read_text()).get("config") or {})
+        return found
 
-    def _folder(self, digest: str) -> Path:
-        return self.store.folder / "pulled" / digest.removeprefix("sha256:")
+    def _path(self, digest: str) -> Path:
+        return self.store.folder / "pulled" / f"{digest.removeprefix('sha256:')}.json"
 
-    def _fill(self, client: Any, name: Reference, found: registry.Manifest, new: Path) -> None:
-        document = json.loads((new / "config.json").read_text())
-        if BASE_LABEL not in ((document.get("config") or {}).get("Labels") or {}):
+    def _load(self, digest: str) -> PulledImage | None:
+        """Return an image if all its layers are here."""
+        try:
+            document = json.loads(self._path(digest).read_text())
+        except FileNotFoundError:
+            return None
+        lower = tuple(self.store.layer_folder(key) / "diff" for key in reversed(document["layers"]))
+        return PulledImage(lower, document["config"]) if all(folder.is_dir() for folder in lower) else None
+
+    def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
+        """Bring the layers that are not here, and note the image."""
+        document = json.loads((work / "config.json").read_text())
+        config = document.get("config") or {}
+        if BASE_LABEL not in (config.get("Labels") or {}):
             raise ContainerFailed(
-                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. In process mode only such "
-                "images run, because they stand on this machine's Python; use --compute container for others."
+                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. In process mode only "
+                "such images run, because they stand on this machine's Python; use --compute container for others."
             )
         if reason := box.why_not():
             raise ContainerFailed(f"ClientError: {reason}")
         self.store.base.require()
-        root = new / "root"
-        root.mkdir()
-        shutil.chown(root, HOST_ID, HOST_ID)
         diff_ids = document["rootfs"]["diff_ids"]
-        left = min(_MAX_BYTES, shutil.disk_usage(root).free - DISK_RESERVE_BYTES)
+        if len(diff_ids) != len(found.layers):
+            raise NotInRegistry("its configuration names other layers than its manifest")
+        left = min(_MAX_BYTES, shutil.disk_usage(work).free - DISK_RESERVE_BYTES)
+        keys = []
         for (digest, size), diff_id in zip(found.layers, diff_ids, strict=True):
-            archive = new / "layer.tar.gz"
-            registry.download(client, name, digest, archive, min(size, left))
-            with archive.open("rb") as stream:
-                unpacked = layers.unpack(stream, root, left)
-            if unpacked != diff_id:
-                raise NotInRegistry(f"the layer {digest} is not the one that the configuration names")
-            archive.unlink()
+            layer = self.store.layer_of(digest) or self._layer(
+                client, name, digest, min(size, left), diff_id, work, left
+            )
+            keys.append(layer.key)
+        new = work / "image.json"
+        new.write_text(json.dumps({"config": config, "layers": keys}))
+        new.replace(self._path(found.digest))
 
-    def _keep(self, new: Path, place: Path) -> None:
-        try:
-            new.rename(place)
-        except OSError:
-            # Another thread was faster.
-            if not place.is_dir():
-                raise
+    def _layer(
+        self, client: Any, name: Reference, digest: str, size: int, diff_id: str, work: Path, most_bytes: int
+    ) -> Layer:
+        folder = work / digest.removeprefix("sha256:")
+        diff = folder / "diff"
+        diff.mkdir(parents=True)
+        shutil.chown(diff, HOST_ID, HOST_ID)
+        archive = folder / "layer.tar.gz"
+        registry.download(client, name, digest, archive, size)
+        with archive.open("rb") as stream:
+            unpacked = layers.unpack(stream, diff, most_bytes)
+        if unpacked != diff_id:
+            raise NotInRegistry(f"the layer {digest} is not the one that the configuration names")
+        return self.store.add_layer(folder, Layer(folder.name[:32], digest, diff_id, size))
 
 
 def _cannot_pull(uri: str, why: str) -> UnknownImage:

@@ -71,7 +71,7 @@ class ImageContainers:
         return SandboxSpec(
             argv=(*(image.config.get("Entrypoint") or ()), spec.command),
             environment=_environment(spec, image.config),
-            lower=base.lower((image.root,)),
+            lower=base.lower(image.lower),
             scratch=str(scratch),
             binds=(*base.binds(), *_opt_ml(spec, scratch)),
             cwd=image.config.get("WorkingDir") or "/",
