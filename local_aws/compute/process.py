@@ -17,11 +17,15 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from local_aws.compute.base import Container, ContainerSpec
+from local_aws.compute.docker.containers import ImageContainers
+from local_aws.compute.docker.store import ImageStore
+from local_aws.compute.docker.tools import images_folder
 from local_aws.compute.forked import IDLE_THREADS, Fork, ForkParent, forkable
 from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
 from local_aws.compute.usage import Usage, usage_of
@@ -88,9 +92,12 @@ def _kill_group(pid: int, number: int) -> None:
 class ProcessContainer:
     """A running process; its own thread waits for its end."""
 
-    def __init__(self, process: subprocess.Popen[str], record_path: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], record_path: Path, on_end: Callable[[], None] = lambda: None
+    ) -> None:
         self._process = process
         self._record_path = record_path
+        self._on_end = on_end
         self._ended = threading.Event()
         # Guards signals, so that none is sent after the system has got the pid back.
         self._reaping = threading.Lock()
@@ -106,6 +113,7 @@ class ProcessContainer:
         with self._reaping:
             _kill_group(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._on_end()
             self._record_path.unlink(missing_ok=True)
             self._ended.set()
 
@@ -149,13 +157,27 @@ class ProcessCompute:
         self._records.mkdir(parents=True, exist_ok=True)
         modules = {name for found in ALGORITHMS.values() for name in (found.train_module, found.serve_module)}
         self._fork_parent = ForkParent(sorted(modules), _SOURCE_ROOT)
+        self._containers = ImageContainers(ImageStore(images_folder(state_dir)), state_dir / "sandboxes")
+
+    def pull(self, client: Any, image: str) -> str:
+        """Bring an image of one's own to this machine; a built-in algorithm is here already.
+
+        :param client: boto3's of ECR, as the role that pulls
+        :param image: its URI
+        :returns: the URI with its digest; that of a built-in algorithm as it is
+        :raises UnknownImage: it cannot be pulled
+        """
+        return image if algorithm(image) else self._containers.images.pull(client, image)
 
     def start(self, spec: ContainerSpec) -> Container:
-        """Start an algorithm's program with this interpreter.
+        """Start an algorithm's program with this interpreter, or an image's in a sandbox.
 
-        :raises UnknownImage: nothing is registered for the image
+        :raises UnknownImage: nothing is registered for the image, and it has not been pulled
+        :raises ContainerFailed: this machine can run no images
         """
         program = algorithm(spec.image)
+        if program is None:
+            return self._start_image(spec)
         module = program.train_module if spec.command == "train" else program.serve_module
         arguments = [spec.command, "--version", image_tag(spec.image)]
         environment = _environment(spec, _OPT_ML if self._private_opt_ml else spec.opt_ml)
@@ -183,6 +205,17 @@ class ProcessCompute:
         record_path.write_text(_record(spec, process.pid))
         return ProcessContainer(process, record_path)
 
+    def _start_image(self, spec: ContainerSpec) -> Container:
+        sandbox, folder = self._containers.start(spec)
+        record_path = self._records / f"{uuid.uuid4().hex}.json"
+        record_path.write_text(_record(spec, sandbox.process.pid))
+
+        def clean() -> None:
+            sandbox.clean()
+            shutil.rmtree(folder, ignore_errors=True)
+
+        return ProcessContainer(sandbox.process, record_path, clean)
+
     def reap_orphans(self) -> list[str]:
         """Kill the processes of a host that was killed itself and delete their files; return the containers' names.
 
@@ -201,6 +234,7 @@ class ProcessCompute:
                 reaped.append(record.name)
             shutil.rmtree(record.opt_ml, ignore_errors=True)
             path.unlink()
+        self._containers.reset()
         return reaped
 
 

@@ -28,7 +28,7 @@ from local_aws.compute.base import (
     TrainingTransition,
 )
 from local_aws.compute.checkpoints import Checkpoints, folder_of
-from local_aws.compute.images import algorithm
+from local_aws.compute.images import metric_definitions
 from local_aws.compute.logs import LogStream
 from local_aws.compute.metrics import FinalMetrics
 
@@ -118,8 +118,8 @@ class TrainingRun:
 
     def _run(self) -> tuple[SecondaryStatus, str]:
         self._report(SecondaryStatus.STARTING)
-        definitions = algorithm(self._spec.image).metric_definitions
-        self._metrics = FinalMetrics(definitions + self._spec.metric_definitions)
+        image = self._compute.pull(self._client("ecr"), self._spec.image)
+        self._metrics = FinalMetrics(metric_definitions(image) + self._spec.metric_definitions)
         self._pause()
         self._started_at = datetime.now(UTC)
         deadline = time.monotonic() + self._spec.max_runtime_seconds
@@ -127,7 +127,7 @@ class TrainingRun:
         self._prepare()
         self._pause()
         self._report(SecondaryStatus.TRAINING)
-        status = self._train(deadline)
+        status = self._train(image, deadline)
         self._report(SecondaryStatus.UPLOADING)
         return status, self._upload()
 
@@ -176,8 +176,10 @@ class TrainingRun:
             s3.download_channel(client, channel, folder, spec.region)
         _write_json(config / "inputdataconfig.json", channels)
 
-    def _train(self, deadline: float) -> SecondaryStatus:
+    def _train(self, image: str, deadline: float) -> SecondaryStatus:
         """Run the container until it or the job ends.
+
+        :param image: the very image that was pulled
 
         :raises ContainerFailed: it ended with an error
         """
@@ -191,7 +193,9 @@ class TrainingRun:
         checkpoints = self._checkpoints()
         if checkpoints:
             checkpoints.begin()
-        container = self._compute.start(ContainerSpec(spec.job_name, spec.image, "train", self._opt_ml, environment))
+        container = self._compute.start(
+            ContainerSpec(spec.job_name, image, "train", self._opt_ml, environment, network=spec.network)
+        )
         reader = threading.Thread(target=self._read_logs, args=(container,), name=f"log-{spec.job_name}", daemon=True)
         reader.start()
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from local_aws.compute.base import CaptureSpec, VariantSpec
 from local_aws.compute.s3 import split_url
 from local_aws.framework.store import Document
-from local_aws.sagemaker.resources import EXECUTION_ROLE, now
+from local_aws.sagemaker.resources import EXECUTION_ROLE, NETWORK_ISOLATION, now
 
 # Data capture in an endpoint's document: as DescribeEndpoint shows it, and the whole configuration.
 CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")
@@ -47,6 +47,7 @@ class PlannedVariant:
             capture=replace(capture, role_arn=role) if capture else None,
             config_name=config_name,
             role_arn=role,
+            network=not self.container.get(NETWORK_ISOLATION, False),
         )
 
     def summary(self) -> dict[str, Any]:

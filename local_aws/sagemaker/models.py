@@ -10,7 +10,7 @@ from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
-from local_aws.sagemaker.resources import EXECUTION_ROLE, ResourceKind, invalid, now, without
+from local_aws.sagemaker.resources import EXECUTION_ROLE, NETWORK_ISOLATION, ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
 
 _OFFERED = frozenset({"ContainerHostname", "Image", "ModelDataUrl", "Environment", "ModelPackageName", "Mode"})
@@ -45,17 +45,17 @@ class Models:
 
         :param scope: the model's account and region
         :param model_name: its name
-        :returns: a container definition with Image and perhaps ModelDataUrl, Environment and the model's role
+        :returns: a container definition with Image and perhaps ModelDataUrl, Environment, role and isolation
         :raises ServiceError: there is no such model, or its model package is gone
         """
         model = self._kind.get(scope, model_name)
         container = model["PrimaryContainer"] if "PrimaryContainer" in model else model["Containers"][0]
-        role = {EXECUTION_ROLE: model[EXECUTION_ROLE]} if EXECUTION_ROLE in model else {}
+        whole = {member: model[member] for member in (EXECUTION_ROLE, NETWORK_ISOLATION) if member in model}
         if "ModelPackageName" not in container:
-            return {**container, **role}
+            return {**container, **whole}
         packaged = self._packages.container(scope, container["ModelPackageName"])
         environment = packaged.get("Environment", {}) | container.get("Environment", {})
-        return {**packaged, "Environment": environment, **role}
+        return {**packaged, "Environment": environment, **whole}
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         check(parameters.get("Tags", []), context)
@@ -64,7 +64,7 @@ class Models:
         name = parameters["ModelName"]
         arn = self._kind.arn(context, name)
         document: Document = {
-            "EnableNetworkIsolation": False,
+            NETWORK_ISOLATION: False,
             **without(parameters, "Tags"),
             "ModelArn": arn,
             "CreationTime": now(),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.placeholders import AwsIdentity
 from slipway.model.approval_settings import ApprovalSettings, NewsSettings
 from slipway.model.data import DataAsset
@@ -256,6 +256,14 @@ class ModelConfig(Strict):
                 "lower the one or raise the other",
             )
         return self
+
+    @property
+    def inlets(self) -> list[DataAsset]:
+        """The assets whose updates release the newest zip: training data and, where wanted, new images."""
+        if self.image is None or not self.image.release_new:
+            return self.assets
+        record = f"s3://{self.source.bucket}/{names.newest_image_key(self.prefix)}"
+        return [*self.assets, DataAsset(asset=image_names.asset(self.prefix), data=record)]
 
     @property
     def news_topic(self) -> str | None:

@@ -55,8 +55,8 @@ class FencedRequest:
     """A request that the model's policy allows, completed by the model file.
 
     :param model: the model file without placeholders
-    :param image: the URI that training and endpoints use; before it is pinned, with a tag or, for the newest build of the
-        model's own image, without one
+    :param image: the URI that training and endpoints use; before it is pinned with a tag, or without one for the
+        newest build of the model's own image
     :param training_parameters: the parameters of CreateTrainingJob without the release's name and tags
     """
 

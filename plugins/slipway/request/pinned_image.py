@@ -101,8 +101,8 @@ def _newest(
             "The model has no container image yet",
             resource=str(wanted),
             why="its model file names neither a tag nor a digest, and no build has made an image",
-            fix=f"upload the image's source to image_builds/{model.prefix}/image.zip, and release the zip again when it "
-            "is built",
+            fix=f"upload the image's source to image_builds/{model.prefix}/image.zip, and release the zip again when "
+            "the image is built",
         )
     require_image(built.uri, aws, ecr)
     return built
