@@ -120,9 +120,9 @@ class BuildRun:
 
     def _run(self) -> str:
         self._check()
-        with self._phase("PROVISIONING"):
-            session = self._provision()
         try:
+            with self._phase("PROVISIONING"):
+                session = self._provision()
             with self._phase("DOWNLOAD_SOURCE"):
                 spec = self._download(session)
         except BuildProblem:
@@ -143,10 +143,21 @@ class BuildRun:
             session = self._surroundings.sessions.assume(self._scope, role, name)
         except (ClientError, BotoCoreError) as error:
             raise BuildProblem("ACCESS_DENIED", f"CodeBuild cannot assume the service role {role}: {error}") from error
-        where = self._build["logs"]
         if logs.is_enabled(self._build):
-            self._build_log = logs.BuildLog(session.client("logs"), where["groupName"], where["streamName"])
+            self._open_log(session)
         return session
+
+    def _open_log(self, session: Session) -> None:
+        client, where = session.client("logs"), self._build["logs"]
+        try:
+            logs.create_stream(client, where["groupName"], where["streamName"])
+        except (ClientError, BotoCoreError) as error:
+            raise BuildProblem(
+                "ACCESS_DENIED",
+                f"Service role {self._build['serviceRole']} does not allow AWS CodeBuild to create Amazon CloudWatch"
+                f" Logs log streams for build {self._build['arn']}. Error message: {error}",
+            ) from error
+        self._build_log = logs.BuildLog(client, where["groupName"], where["streamName"])
 
     def _download(self, session: Session) -> Buildspec:
         wanted, version = self._build["source"], self._build.get("sourceVersion", "")

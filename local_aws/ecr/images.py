@@ -47,7 +47,8 @@ class Images:
         self._repositories = repositories
         self._layers = layers
         self._blobs = blobs
-        # Called after an image was put, with the repository's lock released; and for each that is deleted.
+        # Called with an image's write and its deletion, all or none of which are on disk; and after a write.
+        self.on_write: list[OnImage] = []
         self.on_put: list[OnImage] = []
         self.on_delete: list[OnImage] = []
 
@@ -237,6 +238,8 @@ class Images:
         self._images.put(scope, f"{under}{digest}", before)
         if tag:
             self._tags.put(scope, f"{under}{tag}", {"imageDigest": digest})
+        for act in self.on_write:
+            act(scope, name, digest)
 
     # --- BatchGetImage and BatchDeleteImage -----------------------------------------------------------------------
 
