@@ -81,6 +81,8 @@ class Step:
         if network:
             config = work / "pip.conf"
             config.write_text(self._index.config)
+            # A build's shell may have a umask that keeps it from the sandbox's user, and pip would ignore it silently.
+            config.chmod(0o644)
             binds = (Bind(str(config), _CONFIG), *self._index.binds())
             environment = {**_PROXY_ENVIRONMENT, "PIP_CONFIG_FILE": _CONFIG, **environment}
         spec = self._spec(below, work, argv, environment, binds)
