@@ -28,12 +28,18 @@ from local_aws.compute.docker.store import ImageStore
 from local_aws.compute.docker.tools import images_folder
 from local_aws.compute.forked import IDLE_THREADS, Fork, ForkParent, forkable
 from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
-from local_aws.compute.usage import Usage, usage_of
+from local_aws.compute.sandbox.disk import too_much
+from local_aws.compute.sandbox.spec import Limits
+from local_aws.compute.usage import Usage, usage_of_tree
 
 _log = logging.getLogger(__name__)
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 _OPT_ML = Path("/opt/ml")
+_MAX_LINE = 256 * 1024
+_CHECK_SECONDS = 1.0
+# Of a training job's /opt/ml, and of a model server's.
+_MAX_WRITTEN_BYTES = 10 * 1024**3
 # The shell mounts first and then executes the program, which keeps the recorded pid.
 _MOUNT_AND_RUN = 'mount --bind "$1" /opt/ml && shift && exec "$@"'
 
@@ -90,18 +96,36 @@ def _kill_group(pid: int, number: int) -> None:
 
 
 class ProcessContainer:
-    """A running process; its own thread waits for its end."""
+    """A running process; its own thread waits for its end.
+
+    :param on_end: called when no process of it is left
+    :param check: called while it runs; tells why it must be stopped, nothing while it may go on
+    """
 
     def __init__(
-        self, process: subprocess.Popen[str], record_path: Path, on_end: Callable[[], None] = lambda: None
+        self,
+        process: subprocess.Popen[str],
+        record_path: Path,
+        on_end: Callable[[], None] = lambda: None,
+        check: Callable[[], str] | None = None,
     ) -> None:
         self._process = process
         self._record_path = record_path
         self._on_end = on_end
+        self._stopped_because = ""
         self._ended = threading.Event()
         # Guards signals, so that none is sent after the system has got the pid back.
         self._reaping = threading.Lock()
         threading.Thread(target=self._reap, name=f"reap-{process.pid}", daemon=True).start()
+        if check:
+            threading.Thread(target=self._watch, args=(check,), name=f"watch-{process.pid}", daemon=True).start()
+
+    def _watch(self, check: Callable[[], str]) -> None:
+        while not self._ended.wait(_CHECK_SECONDS):
+            if reason := check():
+                self._stopped_because = reason
+                self._signal(signal.SIGKILL)
+                return
 
     def _reap(self) -> None:
         # The dead leader is not reaped before its group is killed, so that no other process gets the pid.
@@ -121,8 +145,11 @@ class ProcessContainer:
         """Yield the lines of stdout and stderr as they are written, until the process ends; one reader only."""
         assert self._process.stdout is not None  # noqa: S101 - opened by ProcessCompute.start
         with self._process.stdout as lines:
-            for line in lines:
+            # A line without an end is passed on in pieces, so that it fills no memory.
+            while line := lines.readline(_MAX_LINE):
                 yield line.rstrip("\r\n")
+        if self._stopped_because:
+            yield f"The container was stopped: {self._stopped_because}"
 
     def wait(self, timeout_seconds: float | None = None) -> int | None:
         """Return the exit status, negative for a signal; None when it still runs after the timeout."""
@@ -142,22 +169,32 @@ class ProcessContainer:
 
     def usage(self) -> Usage | None:
         """Return what the process has used; None when that is not known."""
-        return usage_of(self._process.pid)
+        return usage_of_tree(self._process.pid)
 
 
 class ProcessCompute:
     """The back end `process`; every method may be called by any thread.
 
     :param private_opt_ml: whether each process gets a private /opt/ml; by default where that is permitted
+    :param limits: of containers of images
+    :param most_bytes: that a container of an image may write
     """
 
-    def __init__(self, state_dir: Path, *, private_opt_ml: bool | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        private_opt_ml: bool | None = None,
+        limits: Limits | None = None,
+        most_bytes: int = _MAX_WRITTEN_BYTES,
+    ) -> None:
+        self._most_bytes = most_bytes
         self._private_opt_ml = can_mount() if private_opt_ml is None else private_opt_ml
         self._records = state_dir / "processes"
         self._records.mkdir(parents=True, exist_ok=True)
         modules = {name for found in ALGORITHMS.values() for name in (found.train_module, found.serve_module)}
         self._fork_parent = ForkParent(sorted(modules), _SOURCE_ROOT)
-        self._containers = ImageContainers(ImageStore(images_folder(state_dir)), state_dir / "sandboxes")
+        self._containers = ImageContainers(ImageStore(images_folder(state_dir)), state_dir / "sandboxes", limits)
 
     def pull(self, client: Any, image: str) -> str:
         """Bring an image of one's own to this machine; a built-in algorithm is here already.
@@ -214,7 +251,8 @@ class ProcessCompute:
             sandbox.clean()
             shutil.rmtree(folder, ignore_errors=True)
 
-        return ProcessContainer(sandbox.process, record_path, clean)
+        written = spec.opt_ml if spec.command == "train" else folder
+        return ProcessContainer(sandbox.process, record_path, clean, lambda: too_much(written, self._most_bytes))
 
     def reap_orphans(self) -> list[str]:
         """Kill the processes of a host that was killed itself and delete their files; return the containers' names.

@@ -29,6 +29,7 @@ from local_aws.compute.base import (
 )
 from local_aws.compute.checkpoints import Checkpoints, folder_of
 from local_aws.compute.images import metric_definitions
+from local_aws.compute.inside import open_inside, own_folder
 from local_aws.compute.logs import LogStream
 from local_aws.compute.metrics import FinalMetrics
 
@@ -39,6 +40,7 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 STOP_GRACE_SECONDS = 120
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html
 _MAX_FAILURE_REASON = 1024
+_MAX_FAILURE_BYTES = 64 * 1024
 
 # The StatusMessages of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SecondaryStatusTransition.html
 _MESSAGES = {
@@ -249,11 +251,14 @@ class TrainingRun:
 
     def _failure(self, exit_status: int) -> str:
         code = 128 - exit_status if exit_status < 0 else exit_status
-        path = self._opt_ml / "output" / "failure"
-        text = path.read_text(errors="replace").strip() if path.is_file() else ""
+        file = open_inside(self._opt_ml / "output" / "failure", self._opt_ml)
+        text = ""
+        if file:
+            with file:
+                text = file.read(_MAX_FAILURE_BYTES).decode(errors="replace").strip()
         if not text:
             text = "See job logs for more information"
-            if exit_status == -signal.SIGKILL:
+            if code == 128 + signal.SIGKILL:
                 text = "The container was killed; it may have run out of memory"
         if not text.startswith(("ClientError:", "AlgorithmError:")):
             text = f"AlgorithmError: {text}"
@@ -263,10 +268,12 @@ class TrainingRun:
     def _upload(self) -> str:
         client = self._client("s3")
         base = f"{self._spec.s3_output_uri.rstrip('/')}/{self._spec.job_name}/output"
-        output = self._opt_ml / "output" / "data"
+        output = own_folder(self._opt_ml, "output", "data")
+        # Beside the directory, for in it the container may have put a link by this name.
+        archive = self._opt_ml.with_name(f"{self._opt_ml.name}.tar.gz")
         if any(output.iterdir()):
-            s3.upload_folder(client, output, f"{base}/output.tar.gz")
-        s3.upload_folder(client, self._opt_ml / "model", f"{base}/model.tar.gz")
+            s3.upload_folder(client, output, f"{base}/output.tar.gz", archive)
+        s3.upload_folder(client, own_folder(self._opt_ml, "model"), f"{base}/model.tar.gz", archive)
         return f"{base}/model.tar.gz"
 
 

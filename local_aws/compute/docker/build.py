@@ -22,7 +22,8 @@ from local_aws.compute.docker.store import Image, ImageStore, Layer
 _FORMAT = 1
 # The label by which an image that was built here is known: its base layers are this machine's.
 BASE_LABEL = "slipway.local-aws.base"
-_NOT_SUPPORTED = "the local AWS does not support this instruction; it has ARG, CMD, COPY, ENTRYPOINT, ENV, EXPOSE, FROM, LABEL, RUN, USER and WORKDIR"
+_KNOWN = ("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR")
+_NOT_SUPPORTED = f"the local AWS does not support this instruction; behind FROM it has {', '.join(_KNOWN)}"
 _EPOCH = "1970-01-01T00:00:00Z"
 # Set for every RUN: nothing that a time is in, nothing that a second build would not have.
 _RUN_ENVIRONMENT = {
@@ -110,8 +111,9 @@ class Build:
             raise instruction.refuse("builds of several stages are not supported (AS)")
         if not base.is_base(name):
             raise instruction.refuse(
-                f"{name} is no base image here: the local AWS has python:{base.VERSION}, python:{base.VERSION}-slim and "
-                f"their like, of Docker Hub and of public.ecr.aws/docker/library, which are this machine's Python"
+                f"{name} is no base image here: the local AWS has python:{base.VERSION}, "
+                f"python:{base.VERSION}-slim and their like, of Docker Hub and of public.ecr.aws/docker/library, "
+                "which are this machine's Python"
             )
         self._store.base.require()
         self._state.labels[BASE_LABEL] = f"python:{base.VERSION}"
@@ -295,14 +297,11 @@ def _check(instructions: list[Instruction]) -> tuple[list[Instruction], list[Ins
     for instruction in instructions[position + 1 :]:
         if instruction.name == "FROM":
             raise instruction.refuse("builds of several stages are not supported")
-        if not hasattr(Build, f"_{instruction.name.lower()}") or instruction.name not in _KNOWN:
+        if instruction.name not in _KNOWN:
             raise instruction.refuse(_NOT_SUPPORTED)
         if instruction.name not in ("RUN", "COPY") and instruction.flags:
             raise instruction.refuse(f"--{min(instruction.flags)} is not supported")
     return instructions[: position + 1], instructions[position + 1 :]
-
-
-_KNOWN = frozenset(("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR"))
 
 
 def _words(instruction: Instruction) -> list[str]:

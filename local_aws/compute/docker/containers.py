@@ -24,7 +24,7 @@ from local_aws.compute.sandbox.spec import HOST_ID, Bind, Limits, Proxy, Sandbox
 
 _OPT_ML = "/opt/ml"
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
-_PROXY_ENVIRONMENT = {name: _PROXY for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")} | {
+_PROXY_ENVIRONMENT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _PROXY) | {
     "no_proxy": "localhost,127.0.0.1",
     "NO_PROXY": "localhost,127.0.0.1",
 }

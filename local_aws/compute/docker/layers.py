@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from local_aws.compute.sandbox.disk import MAX_FILES
 from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT
 
-MAX_FILES = 300_000
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 # Python writes these whenever it likes, with times in them.
@@ -32,7 +32,7 @@ class LayerError(Exception):
 class _Hashed(io.RawIOBase):
     """Counts and hashes what is written through it."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile) -> None:
         self._stream = stream
         self.sha256 = hashlib.sha256()
         self.size = 0
@@ -68,7 +68,7 @@ def pack(diff: Path, archive: Path) -> tuple[str, str, int] | None:
                     if path is None:
                         tar.addfile(member)
                         continue
-                    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
+                    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
                         tar.addfile(member, content)
     return f"sha256:{packed.sha256.hexdigest()}", f"sha256:{plain.sha256.hexdigest()}", packed.size
 
@@ -103,7 +103,7 @@ def _member(path: Path, name: Path) -> tarfile.TarInfo | None:
     elif stat.S_ISREG(status.st_mode):
         member.size = status.st_size
     elif stat.S_ISLNK(status.st_mode):
-        member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path)
+        member.type, member.linkname = tarfile.SYMTYPE, str(path.readlink())
     elif stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
         # https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
         return tarfile.TarInfo(str(name.with_name(_WHITEOUT + name.name)))
@@ -145,7 +145,7 @@ def unpack(archive: IO[bytes], diff: Path, most_bytes: int) -> str:
 
 
 class _Read:
-    def __init__(self, stream: IO[bytes], most: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, most: int) -> None:
         self._stream, self._most = stream, most
         self.sha256 = hashlib.sha256()
 

@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from local_aws.compute.sandbox import kernel, network, root, users
 from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, SandboxSpec
@@ -77,8 +78,7 @@ def _let_in(spec: SandboxSpec, child: int, channel: socket.socket) -> None:
     if not message:
         return
     for name in ("uid_map", "gid_map"):
-        with open(f"/proc/{child}/{name}", "w") as file:
-            file.write(f"0 {HOST_ID} {ID_COUNT}")
+        Path(f"/proc/{child}/{name}").write_text(f"0 {HOST_ID} {ID_COUNT}")
     network.relay(spec, descriptors[0])
     channel.sendall(b"g")
 
@@ -94,7 +94,8 @@ def _become(spec: SandboxSpec, channel: socket.socket) -> None:
         _end(_NO_SANDBOX, f"the sandbox could not be made: {error}")
     # Docker's words: https://docs.docker.com/engine/containers/run/#exit-status
     try:
-        os.execvpe(spec.argv[0], spec.argv, {"HOME": account.home, "HOSTNAME": spec.hostname, **spec.environment})
+        variables = {"HOME": account.home, "HOSTNAME": spec.hostname, **spec.environment}
+        os.execvpe(spec.argv[0], spec.argv, variables)  # noqa: S606 - the program of the sandbox
     except FileNotFoundError:
         where = "" if "/" in spec.argv[0] else " in $PATH"
         _end(_NOT_FOUND, f'exec: "{spec.argv[0]}": executable file not found{where}')
@@ -112,8 +113,7 @@ def _isolate(spec: SandboxSpec, channel: socket.socket) -> None:
     os.setsid()
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET)
     for group in spec.cgroups:
-        with open(os.path.join(group, "cgroup.procs"), "w") as file:
-            file.write("0")
+        Path(group, "cgroup.procs").write_text("0")
     kernel.unshare(kernel.CLONE_NEWCGROUP)
     kernel.set_hostname(spec.hostname)
     namespace = network.start_loopback()
@@ -131,7 +131,7 @@ def _drop(spec: SandboxSpec, account: users.Account) -> None:
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_NPROC, limits.processes)
     _limit(resource.RLIMIT_NOFILE, 65_536)
-    if not any(os.path.exists(os.path.join(group, file)) for group in spec.cgroups for file in _MEMORY_FILES):
+    if not any(Path(group, file).exists() for group in spec.cgroups for file in _MEMORY_FILES):
         _limit(resource.RLIMIT_DATA, limits.memory_bytes)
     for number in range(_LAST_CAPABILITY + 1):
         if number not in _CAPABILITIES:

@@ -107,4 +107,4 @@ def owned_by_sandbox(path: Path) -> None:
     os.chown(path, HOST_ID, HOST_ID, follow_symlinks=False)
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
-            os.chown(os.path.join(folder, name), HOST_ID, HOST_ID, follow_symlinks=False)
+            os.chown(Path(folder, name), HOST_ID, HOST_ID, follow_symlinks=False)
