@@ -1,12 +1,13 @@
 """Every task of an image's build killed at each of its calls to AWS; the ledger says what was done twice."""
 
 import contextlib
+import json
 from collections import Counter
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from slipway.images.note import MARK
+from slipway.images.note import MARK, NOTE
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.image_builds import KEY, REPOSITORY, TASKS, make_builder, tasks, upload
 from tests.faults.releases import Run
@@ -55,13 +56,15 @@ def test_a_source_killed_everywhere_is_built_once_and_recorded(aws, killed, reco
     for task_id, count in kills.items():
         record_property(f"kills of {task_id}", count)
     assert all(kills.values())
-    builds = aws.ledger(operation="StartBuild", outcome="ok")
-    assert len(aws.client("codebuild").list_builds()["ids"]) == 1
-    assert len(builds) >= 1
+    started = {call["resource"] for call in aws.ledger(operation="StartBuild", outcome="ok")}
+    assert len(started) == 1
+    assert aws.client("codebuild").list_builds()["ids"] == [run.xcoms["build"]["build_id"]]
+    assert aws.ledger(operation="StopBuild") == []
     images = aws.client("ecr").describe_images(repositoryName=REPOSITORY)["imageDetails"]
     assert [image["imageTags"] for image in images] == [[run.xcoms["build"]["tag"]]]
     assert run.xcoms["record"]["digest"] == images[0]["imageDigest"]
     assert run.xcoms["record"]["newest"]
+    assert run.xcoms["record"]["packages"] > 0
 
 
 def test_the_same_bytes_in_another_version_are_not_built_again(aws, killed):
@@ -108,5 +111,12 @@ def pull_revision_id(run: Run) -> str:
     return source["key"].split("/")[-2]
 
 
-def test_no_build_is_left_running(aws, crashes, killed):
-    assert BUCKET
+def test_every_build_of_a_killed_run_has_ended_or_is_still_waited_for(aws, crashes, killed):
+    """None is forgotten: each that runs has a note that names the task which waits for it."""
+    run, _ = killed
+    note = aws.client("s3").get_object(
+        Bucket=BUCKET, Key=f"{run.xcoms['check_source']['key'].rpartition('/')[0]}/{NOTE}"
+    )
+    kept = json.loads(note["Body"].read())
+    assert kept["build_id"] == run.xcoms["build"]["build_id"]
+    assert (kept["number"], kept["owner"]["run_id"], kept["stopped"]) == (1, "s3__killed", False)

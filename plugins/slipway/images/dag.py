@@ -28,12 +28,17 @@ _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponenti
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
 
 
-def build_image_dags(pipelines: Iterable[Pipeline]) -> list[DAG]:
+def build_image_dags(pipelines: Iterable[Pipeline], wanted: str | None = None) -> list[DAG]:
     """Build the DAG of each model that has an image of its own.
 
     :param pipelines: the models
+    :param wanted: the id of the only DAG that is needed, as in a task's process; None for all
     """
-    return [_build(each.model, each.model.image, each.stale) for each in pipelines if each.model.image is not None]
+    return [
+        _build(each.model, each.model.image, each.stale)
+        for each in pipelines
+        if each.model.image is not None and wanted in (None, image_names.build_dag_id(each.model.prefix))
+    ]
 
 
 def _build(model: ModelConfig, image: OwnImage, stale: Stale | None) -> DAG:

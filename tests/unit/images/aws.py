@@ -35,7 +35,9 @@ class CodeBuild:
         self.parameters.append(parameters)
         mark = parameters["idempotencyToken"]
         self.ledger.append(("StartBuild", mark))
-        known = [build for build in self.found.values() if build["environment"]["environmentVariables"][0]["value"] == mark]
+        known = [
+            build for build in self.found.values() if build["environment"]["environmentVariables"][0]["value"] == mark
+        ]
         return known[0] if known else self.add(f"{parameters['projectName']}:{len(self.found)}", mark)
 
     def builds(self, ids) -> list[dict]:

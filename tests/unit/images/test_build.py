@@ -58,9 +58,7 @@ def documents():
 def operator(codebuild, ecr, documents, monkeypatch):
     monkeypatch.setattr(build_module, "identity", lambda aws_conn_id: AWS)
     model = forest_model(arguments={"REVISION": "7", "INDEX": "https://e/x"})
-    made = BuildImageOperator(
-        task_id="build", model=model, repository=model.image.repository, bounds=model.image.build
-    )
+    made = BuildImageOperator(task_id="build", model=model, repository=model.image.repository, bounds=model.image.build)
     made.__dict__.update(codebuild=codebuild, ecr=ecr, documents=documents)
     made._last_lines = lambda build: ["the last line"]
     return made

@@ -64,7 +64,7 @@ def test_a_copy_of_other_bytes_is_a_conflict_that_names_both_digests():
 
 def test_a_refused_source_leaves_no_copy():
     s3 = store(source_zip(dockerfile="FROM ubuntu:22.04\n"))
-    with pytest.raises(ImageRefused, match="found ubuntu:22.04"):
+    with pytest.raises(ImageRefused, match=r"found ubuntu:22\.04"):
         check(s3)
     assert s3.calls == ["read_version"]
 

@@ -48,8 +48,8 @@ def test_is_refused_by_line(text):
 
 
 GOOD = {
-    "a usual one": f"# a comment\nFROM {SLIM}\nARG REVISION\nARG MODE=fast\nRUN pip install \\\n  # why\n  x\nCOPY . /p\n",
-    "stages": f"FROM {SLIM} AS build\nRUN true\nFROM build\nCOPY --from=build --chown=1:1 /a /b\nCOPY --from=0 /a /c\n",
+    "a usual one": f"# why\nFROM {SLIM}\nARG REVISION\nARG MODE=fast\nRUN pip install \\\n  # why\n  x\nCOPY . /p\n",
+    "stages": f"FROM {SLIM} AS one\nRUN true\nFROM one\nCOPY --from=one --chown=1:1 /a /b\nCOPY --from=0 /a /c\n",
     "in small letters": f"from {SLIM}\nrun true\n",
     "a here-string": f'FROM {SLIM}\nSHELL ["/bin/bash", "-c"]\nRUN cat <<<hello\n',
     "directives": f"# escape=\\\n# check=skip=all\nFROM {SLIM}\n",

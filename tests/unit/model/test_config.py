@@ -87,7 +87,12 @@ BAD_FIELDS = {
     "two images": ("image", {"tag": "1", "digest": f"sha256:{'0' * 64}"}, "image", "either tag or digest"),
     "new images unused": ("image", {"tag": "1", "release_new": True}, "image", "release_new without tag and digest"),
     "no digest": ("image", {"digest": "sha256:0"}, "image.digest", "sha256:"),
-    "a repository's URI": ("image", {"repository": "1.dkr.ecr.x.amazonaws.com/A"}, "image.repository", "text of the form"),
+    "a repository's URI": (
+        "image",
+        {"repository": "1.dkr.ecr.x.amazonaws.com/A"},
+        "image.repository",
+        "text of the form",
+    ),
     "long source": ("source.key", "\u00e9" * 513, "source.key", "at most 1024 bytes"),
     "long key of rows": ("test.data", "s3://mlops/" + "\u00e9" * 513, "test.data", "at most 1024 bytes"),
     "whole bucket": ("policy.s3_prefixes", ["s3://mlops/"], "policy.s3_prefixes[0]", "an S3 URI with a key"),
