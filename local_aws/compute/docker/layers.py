@@ -83,7 +83,8 @@ def _members(diff: Path) -> Iterator[tuple[tarfile.TarInfo, Path | None]]:
             path = Path(place, name)
             member = _member(path, path.relative_to(diff))
             if member:
-                yield member, path if member.isreg() else None
+                # A whiteout is an empty file in the layer, and a device here.
+                yield member, path if member.size else None
 
 
 def _is_opaque(place: str) -> bool:
