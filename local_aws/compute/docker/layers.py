@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from local_aws.compute.sandbox.disk import MAX_FILES
-from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT
+from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, owned_by_sandbox
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
@@ -210,7 +210,7 @@ class _Target:
             if place not in self._known:
                 self._remove(place)
                 place.mkdir()
-                os.chown(place, HOST_ID, HOST_ID)
+                owned_by_sandbox(place)
                 self._known.add(place)
         return place / parts[-1] if parts else place
 
