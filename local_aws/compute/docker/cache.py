@@ -17,7 +17,7 @@ from local_aws.compute.docker.build import BASE_LABEL
 from local_aws.compute.docker.registry import NotInRegistry, Reference
 from local_aws.compute.docker.store import ImageStore, Layer
 from local_aws.compute.sandbox import box
-from local_aws.compute.sandbox.spec import HOST_ID
+from local_aws.compute.sandbox.spec import owned_by_sandbox
 from local_aws.settings import DISK_RESERVE_BYTES
 
 _MAX_CONFIG_BYTES = 1024**2
@@ -129,7 +129,7 @@ class PulledImages:
         folder = work / digest.removeprefix("sha256:")
         diff = folder / "diff"
         diff.mkdir(parents=True)
-        shutil.chown(diff, HOST_ID, HOST_ID)
+        owned_by_sandbox(diff)
         archive = folder / "layer.tar.gz"
         registry.download(client, name, digest, archive, size)
         with archive.open("rb") as stream:
