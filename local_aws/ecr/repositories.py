@@ -108,6 +108,14 @@ class Repositories:
         found = self._documents.get(scope, repository_in(arn)) or {"tags": {}}
         return dict(found["tags"])
 
+    def policy_of(self, scope: Scope, arn: str) -> str:
+        """Read a repository's own policy, whose statements are all about the repository; empty where it has none.
+
+        :param scope: its account and region
+        :param arn: its ARN
+        """
+        return str((self._documents.get(scope, repository_in(arn)) or {}).get(_POLICY, ""))
+
     def tagged(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
         """Read ARN and tags of the repositories of an account and region.
 
@@ -198,7 +206,7 @@ class Repositories:
             found = json.loads(text)
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or "Statement" not in found:
+        if not _is_policy(found):
             # https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policies.html
             raise invalid(
                 "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided'"
@@ -260,6 +268,15 @@ def checked_tags(before: dict[str, str], tags: list[dict[str, str]], context: Re
     if len(after) > MAXIMUM_TAGS:
         raise ServiceError("TooManyTagsException", f"A repository has {MAXIMUM_TAGS} tags at most")
     return after
+
+
+def _is_policy(document: Any) -> bool:
+    """Tell whether a document has the form of a policy, whose statements name principals and no resource."""
+    found = document.get("Statement") if isinstance(document, dict) else None
+    statements = [found] if isinstance(found, dict) else found
+    return isinstance(statements, list) and all(
+        isinstance(one, dict) and {"Action", "Effect", "Principal"} <= one.keys() for one in statements
+    )
 
 
 def _named(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         **scanning.operations(),
     }
     service = JsonService("ecr", operations, invalid="InvalidParameterException")
-    service.needs = EcrPermissions(repositories.tags_of).needed
+    service.needs = EcrPermissions(repositories.tags_of, repositories.policy_of).needed
     types: dict[str, ResourceType] = {"AWS::ECR::Repository": RepositoryResource(service)}
 
     def start() -> None:
