@@ -12,11 +12,10 @@ from typing import Any, Protocol
 from local_aws.ecr.errors import invalid, no_repository
 from local_aws.ecr.names import repository_arn, repository_in, repository_uri
 from local_aws.ecr.pages import page_of
+from local_aws.ecr.repository_checks import check_exclusions, checked_tags, is_policy
 from local_aws.framework.api import Operation, RequestContext, ServiceError
-from local_aws.framework.cloudformation import CLOUDFORMATION
 from local_aws.framework.store import Document, Scope, Store
 
-MAXIMUM_TAGS = 50
 _MUTABILITY = "imageTagMutability"
 _EXCLUSIONS = "imageTagMutabilityExclusionFilters"
 _SCANNING = "imageScanningConfiguration"
@@ -142,7 +141,7 @@ class Repositories:
             _ENCRYPTION: encryption,
             "tags": tags,
         }
-        _check_exclusions(parameters)
+        check_exclusions(parameters)
         if _EXCLUSIONS in parameters:
             document[_EXCLUSIONS] = parameters[_EXCLUSIONS]
         if not self._documents.create(context, name, document):
@@ -181,7 +180,7 @@ class Repositories:
         return {"repository": _described(context, document)}
 
     def _put_mutability(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        _check_exclusions(parameters)
+        check_exclusions(parameters)
 
         def change(document: Document) -> None:
             document[_MUTABILITY] = parameters[_MUTABILITY]
@@ -206,7 +205,7 @@ class Repositories:
             found = json.loads(text)
         except (ValueError, RecursionError):
             found = None
-        if not _is_policy(found):
+        if not is_policy(found):
             # https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policies.html
             raise invalid(
                 "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided'"
@@ -250,50 +249,11 @@ class Repositories:
         return {"tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
 
 
-def checked_tags(before: dict[str, str], tags: list[dict[str, str]], context: RequestContext) -> dict[str, str]:
-    """Add tags to those of a repository.
-
-    :param before: those that it has
-    :param tags: the request's
-    :param context: who asks
-    :returns: all of them
-    :raises ServiceError: a key twice or of AWS's own, or too many
-    """
-    keys = [tag["Key"] for tag in tags]
-    if len(keys) != len(set(keys)):
-        raise ServiceError("InvalidTagParameterException", "Duplicate tag keys are not allowed")
-    if context.via != CLOUDFORMATION and any(key.lower().startswith("aws:") for key in keys):
-        raise ServiceError("InvalidTagParameterException", "Tag keys that begin with aws: are for AWS's own use")
-    after = {**before, **{tag["Key"]: tag.get("Value", "") for tag in tags}}
-    if len(after) > MAXIMUM_TAGS:
-        raise ServiceError("TooManyTagsException", f"A repository has {MAXIMUM_TAGS} tags at most")
-    return after
-
-
-def _is_policy(document: Any) -> bool:
-    """Tell whether a document has the form of a policy, whose statements name principals and no resource."""
-    found = document.get("Statement") if isinstance(document, dict) else None
-    statements = [found] if isinstance(found, dict) else found
-    return isinstance(statements, list) and all(
-        isinstance(one, dict) and {"Action", "Effect", "Principal"} <= one.keys() for one in statements
-    )
-
-
 def _named(parameters: dict[str, Any]) -> dict[str, Any]:
     name = repository_in(parameters["resourceArn"])
     if not name:
         raise invalid("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN'")
     return {"repositoryName": name}
-
-
-def _check_exclusions(parameters: dict[str, Any]) -> None:
-    """Refuse filters where nothing is excluded from.
-
-    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
-    """
-    has, wants = _EXCLUSIONS in parameters, parameters.get(_MUTABILITY, "").endswith("_WITH_EXCLUSION")
-    if has != wants:
-        raise invalid(f"{_EXCLUSIONS} go with a mutability WITH_EXCLUSION, and only with it")
 
 
 def _of(scope: Scope, document: Document) -> dict[str, Any]:
