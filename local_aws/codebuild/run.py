@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from local_aws.codebuild.errors import BuildProblem
 from local_aws.codebuild.limits import limits_of, used_bytes
 from local_aws.codebuild.phases import FAILED, FAULT, STOPPED, SUCCEEDED, TIMED_OUT
 from local_aws.codebuild.sessions import Session, Sessions
-from local_aws.codebuild.shell import Shell
+from local_aws.codebuild.shell import Shell, TooManyProcesses
 from local_aws.framework.disk import Disk
 from local_aws.framework.store import Document, Scope
 
@@ -87,7 +86,6 @@ class BuildRun:
         self._deadline = time.monotonic() + seconds
         self._changed = changed
         self._ask: str | None = None
-        self._asked = threading.Event()
         self._build_log: logs.BuildLog | None = None
         self._log_bytes = 0
         self._limits = limits_of(build["environment"])
@@ -98,7 +96,6 @@ class BuildRun:
         :param status: that it ends with, STOPPED or FAULT
         """
         self._ask = self._ask or status
-        self._asked.set()
 
     def run(self) -> None:
         """Run the build to its end, whatever happens."""
@@ -107,6 +104,8 @@ class BuildRun:
             status = self._run()
         except Ended as end:
             status, message = end.status, end.message
+        except TooManyProcesses as error:
+            status, message = FAILED, str(error)
         except Exception as error:
             _log.exception("build %s", self._build["id"])
             message = f"INTERNAL_SERVICE_ERROR: {error!r}"

@@ -138,7 +138,7 @@ class Hosting:
         """
         folder = self._folder / key.region / key.account_id / key.name / uuid.uuid4().hex
         try:
-            pinned = [replace(variant, image=self._pull(key, variant)) for variant in variants]
+            pinned = [replace(variant, image=self.resolve(key, variant)) for variant in variants]
             for variant in pinned:
                 # The instances of a variant share the directory: model servers only read it.
                 model = folder / variant.name / "model"
@@ -152,7 +152,11 @@ class Hosting:
             s3.remove_folder(folder)
             raise
 
-    def _pull(self, key: EndpointKey, variant: VariantSpec) -> str:
+    def resolve(self, key: EndpointKey, variant: VariantSpec) -> str:
+        """Pull a variant's image and return its URI with the digest; worker threads only.
+
+        :raises ContainerFailed: it cannot be pulled
+        """
         registry = self._settings.client("ecr", key.account_id, key.region, variant.role_arn)
         return self._compute.pull(registry, variant.image)
 
@@ -160,7 +164,7 @@ class Hosting:
         client = self._settings.client("logs", key.account_id, key.region, variant.role_arn)
 
         def pull() -> str:
-            return self._pull(key, variant)
+            return self.resolve(key, variant)
 
         def new_log(stream: str) -> LogStream:
             return LogStream(client, f"/aws/sagemaker/Endpoints/{key.name}", stream)

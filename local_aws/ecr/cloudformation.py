@@ -52,7 +52,12 @@ class RepositoryResource:
         name = parameters["repositoryName"]
         if not (request.again and self._found(request, name)):
             self._service.call(request.context, "CreateRepository", parameters)
-        self._put_policies(request, name)
+        try:
+            self._put_policies(request, name)
+        except ServiceError:
+            # CloudFormation never learns the name of a resource whose creation failed.
+            self._call(request, "DeleteRepository", name, {})
+            raise
         return _stable(request, name)
 
     def update(self, request: ResourceRequest) -> ResourceProgress:

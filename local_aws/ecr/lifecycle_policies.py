@@ -69,7 +69,7 @@ class LifecyclePolicies:
         if self._thread is not None:
             self._thread.join()
 
-    def wake(self, *_: Any) -> None:
+    def wake(self) -> None:
         """Apply the policies soon, since an image was pushed or a policy put."""
         self._woken.set()
 

@@ -4,6 +4,7 @@ from local_aws.ecr.blobs import Blobs
 from local_aws.ecr.cloudformation import RepositoryResource
 from local_aws.ecr.descriptions import Descriptions
 from local_aws.ecr.downloads import Downloads
+from local_aws.ecr.image_operations import ImageOperations
 from local_aws.ecr.images import Images
 from local_aws.ecr.layers import Layers
 from local_aws.ecr.lifecycle_policies import LifecyclePolicies
@@ -33,19 +34,18 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     lifecycle = LifecyclePolicies(store, repositories, images, layers, settings.clock)
     scanning = Scanning(store, repositories, images, blobs, settings.state_dir / "advisories.json", settings.clock)
     images.on_write.append(scanning.written)
-    images.on_put.append(lifecycle.wake)
     images.on_delete.append(scanning.deleted)
     descriptions = Descriptions(repositories, images, scanning.summary)
     operations: dict[str, Operation] = {
         **repositories.operations(),
         **layers.operations(),
-        **images.operations(),
+        **ImageOperations(store, repositories, images, blobs, lifecycle.wake).operations(),
         **descriptions.operations(),
         **lifecycle.operations(),
         **scanning.operations(),
     }
     service = JsonService("ecr", operations, invalid="InvalidParameterException")
-    service.needs = EcrPermissions(repositories.tags_of).needed
+    service.needs = EcrPermissions(repositories.tags_of, repositories.policy_of).needed
     types: dict[str, ResourceType] = {"AWS::ECR::Repository": RepositoryResource(service)}
 
     def start() -> None:

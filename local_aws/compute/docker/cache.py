@@ -17,7 +17,7 @@ from local_aws.compute.docker.build import BASE_LABEL
 from local_aws.compute.docker.registry import NotInRegistry, Reference
 from local_aws.compute.docker.store import ImageStore, Layer
 from local_aws.compute.sandbox import box
-from local_aws.compute.sandbox.spec import HOST_ID
+from local_aws.compute.sandbox.spec import owned_by_sandbox
 from local_aws.settings import DISK_RESERVE_BYTES
 
 _MAX_CONFIG_BYTES = 1024**2
@@ -92,7 +92,9 @@ class PulledImages:
             document = json.loads(self._path(digest).read_text())
         except FileNotFoundError:
             return None
-        lower = tuple(self.store.layer_folder(key) / "diff" for key in reversed(document["layers"]))
+        # Two instructions may give the same layer. The kernel takes a directory once, and the upper one hides the lower.
+        keys = dict.fromkeys(reversed(document["layers"]))
+        lower = tuple(self.store.layer_folder(key) / "diff" for key in keys)
         return PulledImage(lower, document["config"]) if all(folder.is_dir() for folder in lower) else None
 
     def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
@@ -127,7 +129,7 @@ class PulledImages:
         folder = work / digest.removeprefix("sha256:")
         diff = folder / "diff"
         diff.mkdir(parents=True)
-        shutil.chown(diff, HOST_ID, HOST_ID)
+        owned_by_sandbox(diff)
         archive = folder / "layer.tar.gz"
         registry.download(client, name, digest, archive, size)
         with archive.open("rb") as stream:

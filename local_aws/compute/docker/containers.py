@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from local_aws.compute.docker.store import ImageStore
 from local_aws.compute.sandbox import box
 from local_aws.compute.sandbox.box import Sandbox
 from local_aws.compute.sandbox.network import PROXY_PORT, SERVING_PORT
-from local_aws.compute.sandbox.spec import HOST_ID, Bind, Limits, Proxy, SandboxSpec, owned_by_sandbox
+from local_aws.compute.sandbox.spec import Bind, Limits, Proxy, SandboxSpec, owned_by_sandbox
 
 _OPT_ML = "/opt/ml"
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
@@ -100,8 +99,7 @@ def _opt_ml(spec: ContainerSpec, scratch: Path) -> tuple[Bind, ...]:
         return (Bind(str(spec.opt_ml), _OPT_ML, writable=True),)
     private = scratch / "ml"
     (private / "model").mkdir(parents=True)
-    for folder in (private, private / "model"):
-        os.chown(folder, HOST_ID, HOST_ID)
+    owned_by_sandbox(private)
     return (
         Bind(str(private), _OPT_ML, writable=True),
         Bind(str(spec.opt_ml / "model"), f"{_OPT_ML}/model"),

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from local_aws.compute.sandbox.disk import MAX_FILES
-from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT
+from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, owned_by_sandbox
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
@@ -83,7 +83,8 @@ def _members(diff: Path) -> Iterator[tuple[tarfile.TarInfo, Path | None]]:
             path = Path(place, name)
             member = _member(path, path.relative_to(diff))
             if member:
-                yield member, path if member.isreg() else None
+                # A whiteout is an empty file in the layer, and a device here.
+                yield member, path if member.size else None
 
 
 def _is_opaque(place: str) -> bool:
@@ -209,7 +210,7 @@ class _Target:
             if place not in self._known:
                 self._remove(place)
                 place.mkdir()
-                os.chown(place, HOST_ID, HOST_ID)
+                owned_by_sandbox(place)
                 self._known.add(place)
         return place / parts[-1] if parts else place
 

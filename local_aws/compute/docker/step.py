@@ -22,7 +22,7 @@ from local_aws.compute.docker.store import ImageStore, Layer
 from local_aws.compute.sandbox import box
 from local_aws.compute.sandbox.disk import too_much
 from local_aws.compute.sandbox.network import PROXY_PORT
-from local_aws.compute.sandbox.spec import HOST_ID, Bind, Limits, SandboxSpec
+from local_aws.compute.sandbox.spec import Bind, Limits, SandboxSpec, owned_by_sandbox
 
 _LOOK_SECONDS = 0.5
 _CONFIG = "/run/build/pip.conf"
@@ -81,6 +81,7 @@ class Step:
         if network:
             config = work / "pip.conf"
             config.write_text(self._index.config)
+            config.chmod(0o644)
             binds = (Bind(str(config), _CONFIG), *self._index.binds())
             environment = {**_PROXY_ENVIRONMENT, "PIP_CONFIG_FILE": _CONFIG, **environment}
         spec = self._spec(below, work, argv, environment, binds)
@@ -118,7 +119,7 @@ class Step:
     ) -> SandboxSpec:
         for name in ("diff", "scratch"):
             (work / name).mkdir()
-        os.chown(work / "diff", HOST_ID, HOST_ID)
+        owned_by_sandbox(work / "diff")
         lower = tuple(self._store.layer_folder(layer.key) / "diff" for layer in reversed(below) if layer.digest)
         return SandboxSpec(
             argv=tuple(argv),

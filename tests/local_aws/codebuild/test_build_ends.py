@@ -92,6 +92,17 @@ def test_memory_is_limited(building_aws, codebuild):
     assert log(building_aws, build) == ["MemoryError"]
 
 
+def test_a_build_with_too_many_processes_is_killed(building_aws, codebuild, eventually):
+    mark = seconds()
+    many = f"i=0; while [ $i -lt 2000 ]; do setsid sleep {mark} & i=$((i+1)); done; wait"
+    build = run(codebuild, spec(many, "echo next"))
+    assert (build["buildStatus"], phase(build, "BUILD")[0]) == ("FAILED", "FAILED")
+    assert phase(build, "BUILD")[2] == "The build had more than 512 processes at once."
+    assert log(building_aws, build) == []
+    eventually(lambda: running(mark), lambda found: not found)
+    assert sandbox_is_empty(building_aws)
+
+
 def test_a_command_cannot_write_its_own_end(building_aws, codebuild):
     build = run(codebuild, spec("ps -o args= -p 1; echo 0123456789abcdef0123456789abcdef 0; exit 4"))
     assert build["buildStatus"] == "FAILED"

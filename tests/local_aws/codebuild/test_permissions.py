@@ -51,8 +51,11 @@ def test_the_log_needs_the_role_but_not_to_make_the_group(building_aws, codebuil
     client, name = building_aws.client("logs"), unique("project")
     group = f"/aws/codebuild/{name}"
     client.create_log_group(logGroupName=group)
-    arn = f"arn:aws:logs:us-west-2:123456789012:log-group:{group}:*"
-    writing = role(building_aws, {"Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": arn})
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
+    arn = f"arn:aws:logs:us-west-2:123456789012:log-group:{group}"
+    writing = role(
+        building_aws, {"Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": [arn, f"{arn}:*"]}
+    )
     codebuild.create_project(**settings(spec("echo written"), name=name, serviceRole=writing))
     build = ended(codebuild, start(codebuild, name))
     where = {"logGroupName": group, "logStreamName": build["logs"]["streamName"]}

@@ -61,3 +61,28 @@ def test_tags_of_a_repository_and_of_a_request_are_conditions(local_aws, ecr):
     name = repository(maker, tags=[{"Key": "team", "Value": "iris"}])
     assert maker.list_images(repositoryName=name)["imageIds"] == []
     refused(lambda: maker.list_images(repositoryName=repository(ecr)), "AccessDeniedException", "ecr:ListImages")
+
+
+def test_the_repository_policy_allows_and_denies(local_aws, ecr):
+    name = repository(ecr)
+    push(ecr, name, archive({"a": "1"}), tag="1")
+    user_name = unique("user")
+    clients = user_of(local_aws, user_name)
+    reader, arn = clients("ecr"), f"arn:aws:iam::123456789012:user/{user_name}"
+
+    def state(effect, action):
+        statement = {"Effect": effect, "Principal": {"AWS": arn}, "Action": action}
+        text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        ecr.set_repository_policy(repositoryName=name, policyText=text)
+
+    refused(lambda: reader.list_images(repositoryName=name), "AccessDeniedException", "ecr:ListImages")
+    state("Allow", "ecr:ListImages")
+    assert len(reader.list_images(repositoryName=name)["imageIds"]) == 1
+    refused(lambda: reader.describe_images(repositoryName=name), "AccessDeniedException", "ecr:DescribeImages")
+    refused(lambda: reader.list_images(repositoryName=repository(ecr)), "AccessDeniedException", "ecr:ListImages")
+    local_aws.client("iam").attach_user_policy(
+        UserName=user_name, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+    )
+    assert len(reader.describe_images(repositoryName=name)["imageDetails"]) == 1
+    state("Deny", "ecr:Describe*")
+    refused(lambda: reader.describe_images(repositoryName=name), "AccessDeniedException", "ecr:DescribeImages")

@@ -123,7 +123,10 @@ def test_drift_is_told(local_aws, ecr, eventually):
     ("properties", "reason"),
     [
         ({"ImageTagMutability": "NEVER"}, "is not a valid enum value"),
-        ({"LifecyclePolicy": {"LifecyclePolicyText": "{}"}}, "Lifecycle policy validation failure"),
+        (
+            {"LifecyclePolicy": {"LifecyclePolicyText": POLICY.replace("expire", "keep")}},
+            "Lifecycle policy validation failure",
+        ),
         ({"Colour": "red"}, "extraneous key [Colour] is not permitted"),
     ],
 )
