@@ -16,6 +16,7 @@ from rich.console import Console
 from bench import age, load, openloop, parsing, releases, waiting
 from bench.installed import ToolError
 from bench.report import Part
+from tools.debian import PackageError
 from tools.settings import ROOT
 
 # What each letter measures; two of them are measured together.
@@ -83,7 +84,7 @@ def main() -> int:
         for name in given.only:
             say(f"--- {name}")
             found[name] = measures[name]()
-    except ToolError as error:
+    except (ToolError, PackageError) as error:
         print(f"make: {error}", file=sys.stderr)
         return 2
     for part in found.values():

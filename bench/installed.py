@@ -1,11 +1,9 @@
-"""Install the load generators that the engine is measured beside: Debian's packages, and autocannon by npm."""
+"""Install autocannon, which the engine is measured beside, by npm; wrk and hey are Debian's packages."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from tools.settings import ROOT
@@ -16,23 +14,6 @@ _BENCH_HOME = ROOT / ".venv-bench"
 
 class ToolError(Exception):
     """A load generator is missing or failed; the message says what to do."""
-
-
-def debian(package: str) -> str:
-    """Find a command, or install Debian's package of its name where this process may.
-
-    :returns: its path
-    :raises ToolError: naming the package, when it is missing and cannot be installed
-    """
-    if path := shutil.which(package):
-        return path
-    if os.geteuid() == 0 and (apt := shutil.which("apt-get")):
-        print(f"Installing {package}, which make bench needs …", flush=True)
-        for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
-            _run([apt, "-qq", *command], Path.cwd(), {"DEBIAN_FRONTEND": "noninteractive"})
-    if path := shutil.which(package):
-        return path
-    raise ToolError(f"make bench needs {package}. Debian and Ubuntu: sudo apt-get install {package}")
 
 
 def autocannon() -> str:
@@ -52,15 +33,14 @@ def autocannon() -> str:
     shutil.copytree(_AUTOCANNON, home, dirs_exist_ok=True)
     try:
         # No package's own program runs.
-        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], home, {})
+        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], home)
     except ToolError:
         lock.unlink()
         raise
     return str(path)
 
 
-def _run(command: list[str], folder: Path, variables: Mapping[str, str]) -> None:
-    environment = {**os.environ, **variables}
-    done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     if done.returncode:
         raise ToolError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

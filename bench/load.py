@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from botocore.credentials import ReadOnlyCredentials
 
-from bench import aws, installed, lab, ours, wrk
+from bench import aws, lab, ours, wrk
 from bench.figures import Figures
 from bench.report import Bound, Part
 from demo import datasets
@@ -26,9 +26,9 @@ def measure(concurrency: int, seconds: float, rounds: int, say: Callable[[str], 
     :param seconds: length of each measurement
     :param rounds: the ratios are medians of this many rounds
     :param say: prints progress
-    :raises ToolError: when wrk is not installed
+    :raises tools.debian.PackageError: when wrk is not installed
     """
-    installed.debian(wrk.PACKAGE)
+    wrk.ensure()
     with aws.local_aws() as server:
         return part(_measure(server, aws.deploy(server), (concurrency, seconds, rounds), say))
 

@@ -21,6 +21,7 @@ from bench import installed, ours
 from bench.aws import ENDPOINT, Server, free_port
 from bench.report import Bound, Part
 from bench.stalls import SCRIPT, percentile
+from tools import debian
 from tools.settings import REGION, ROOT
 
 OURS, AUTOCANNON, HEY = "the engine", "autocannon -R", "hey -q"
@@ -54,9 +55,10 @@ def measure(say: Callable[[str], None]) -> Part:
     """Have each load generator send at the script's rate to a server of its own.
 
     :param say: prints progress
-    :raises ToolError: when one of them is missing or fails
+    :raises bench.installed.ToolError: when autocannon is missing, or one of them fails
+    :raises tools.debian.PackageError: when hey is missing
     """
-    autocannon, hey = installed.autocannon(), installed.debian("hey")
+    autocannon, hey = installed.autocannon(), debian.ensure("hey", package="hey", needed_by="make bench")
     tools: dict[str, Callable[[Server], Latencies]] = {
         OURS: _ours,
         AUTOCANNON: lambda server: _autocannon(autocannon, server),

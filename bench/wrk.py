@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.figures import Figures
-from bench.installed import ToolError, debian
+from bench.installed import ToolError
+from tools import debian
 
-PACKAGE = "wrk"
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 _COUNT = re.compile(r"(\d+) requests in")
 _FAILED = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)")
@@ -28,9 +28,17 @@ function request()
   return requests[number]
 end
 """
-
 # Body and headers of one request.
 Request = tuple[bytes, Mapping[str, str]]
+
+
+def ensure() -> str:
+    """Find wrk, or install Debian's where this process may.
+
+    :returns: its path
+    :raises tools.debian.PackageError: when it is missing and cannot be installed
+    """
+    return debian.ensure("wrk", package="wrk", needed_by="make bench")
 
 
 def measure(url: str, requests: Sequence[Request], concurrency: int, seconds: float, folder: Path) -> Figures:
@@ -46,7 +54,7 @@ def measure(url: str, requests: Sequence[Request], concurrency: int, seconds: fl
     script = folder / "requests.lua"
     script.write_text(_SCRIPT % "\n".join(_added(*request) for request in requests))
     command = [
-        debian(PACKAGE),
+        ensure(),
         "-t1",
         f"-c{concurrency}",
         f"-d{max(1, round(seconds))}s",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -16,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools import debian
+
 PACKAGE = "prometheus"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -24,30 +24,16 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class PrometheusError(Exception):
-    """There is no Prometheus, or it does not start; the message says what to do."""
+    """Prometheus does not start, or refuses a query; the message says why."""
 
 
 def ensure() -> str:
     """Find Prometheus, or install Debian's where this process may.
 
     :returns: its path
-    :raises PrometheusError: naming the package, when it is missing and cannot be installed
+    :raises tools.debian.PackageError: naming the package, when it is missing and cannot be installed
     """
-    if path := shutil.which(PACKAGE):
-        return path
-    if os.geteuid() == 0 and (apt := shutil.which("apt-get")):
-        print(f"Installing {PACKAGE}, which make test-metrics needs …", flush=True)
-        # A container has no service manager that could start it as a service.
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for command in (["update"], ["install", "-y", "--no-install-recommends", PACKAGE]):
-            done = subprocess.run([apt, "-qq", *command], env=environment, check=False, capture_output=True, text=True)
-            if done.returncode:
-                raise PrometheusError(f"apt-get {command[0]} failed, so there is no {PACKAGE}:\n{done.stderr[-2000:]}")
-    if path := shutil.which(PACKAGE):
-        return path
-    raise PrometheusError(
-        f"make test-metrics needs Prometheus. Install the package {PACKAGE} (Debian: sudo apt-get install {PACKAGE})"
-    )
+    return debian.ensure(PACKAGE, package=PACKAGE, needed_by="make test-metrics")
 
 
 @dataclass(frozen=True)

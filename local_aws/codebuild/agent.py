@@ -7,15 +7,20 @@ it has started. As process 1 of a namespace it ends what left its process group,
 
 import json
 import os
+import pathlib
 import resource
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 _QUEUE: list[str] = []
 _READY = threading.Condition()
 _PR_SET_CHILD_SUBREAPER = 36
+_LOOK_SECONDS = 0.1
+# Written instead of a status when there are too many processes.
+TOO_MANY = "too-many"
 
 
 def main(memory_bytes: int, file_bytes: int, processes: int) -> None:
@@ -23,12 +28,15 @@ def main(memory_bytes: int, file_bytes: int, processes: int) -> None:
 
     :param memory_bytes: of each process
     :param file_bytes: of each file
-    :param processes: of the user at once; the superuser has no such limit
+    :param processes: of the build at once; of the user, where the build has no process ids of its own
     """
     _adopt_orphans()
     # Not an argument, which the commands could read.
     mark = sys.stdin.readline().strip()
     threading.Thread(target=_read, daemon=True).start()
+    if os.getpid() == 1:
+        # The superuser's processes have no limit that the system keeps.
+        threading.Thread(target=_count, args=(mark, processes), daemon=True).start()
     limits = {resource.RLIMIT_DATA: memory_bytes, resource.RLIMIT_FSIZE: file_bytes, resource.RLIMIT_CORE: 0}
     if os.getuid() != 0:
         limits[resource.RLIMIT_NPROC] = processes
@@ -75,6 +83,14 @@ def _read() -> None:
             _QUEUE.append(line)
             _READY.notify()
     _end()
+
+
+def _count(mark: str, most: int) -> None:
+    """End all processes of this namespace when there are too many."""
+    while sum(entry.name.isdigit() for entry in pathlib.Path("/proc").iterdir()) <= most:
+        time.sleep(_LOOK_SECONDS)
+    os.write(sys.stdout.fileno(), f"{mark} {TOO_MANY}\n".encode())
+    os._exit(1)
 
 
 def _end() -> None:

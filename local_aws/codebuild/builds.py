@@ -10,6 +10,7 @@ import uuid
 from typing import Any, Protocol
 
 from local_aws.codebuild import logs, phases
+from local_aws.codebuild.artifacts import key_prefix
 from local_aws.codebuild.errors import invalid
 from local_aws.codebuild.project_checks import check_project, check_variables
 from local_aws.codebuild.projects import PAGE_SIZE, Projects
@@ -253,6 +254,8 @@ def _new_build(context: RequestContext, settings: Document, number: int, paramet
         build["sourceVersion"] = version
     build |= {member: settings[member] for member in _KEPT if member in settings}
     build["logs"] = logs.location(context, build)
+    if settings["artifacts"]["type"] == "S3":
+        build["artifacts"]["location"] = f"arn:aws:s3:::{settings['artifacts']['location']}/{key_prefix(build)}"
     phases.begin(build, "SUBMITTED")
     phases.end(build, phases.SUCCEEDED)
     phases.begin(build, "QUEUED")

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resou
 
 from typing import Any
 
+from local_aws.codebuild.errors import invalid
 from local_aws.codebuild.projects import project_arn
 from local_aws.framework.api import JsonService, service_model
 from local_aws.framework.cloudformation import ResourceProgress, ResourceRequest, physical_name
@@ -22,8 +23,8 @@ _DEFAULTS: dict[str, Any] = {
     "logsConfig": {"cloudWatchLogs": {"status": "ENABLED"}},
     "tags": [],
 }
-# Properties of the template that are no members of the API.
-_NOT_HERE = frozenset({"Triggers", "Visibility", "ResourceAccessRole"})
+# Properties that need other operations of the API.
+_NOT_HERE = ("ResourceAccessRole", "Triggers")
 
 
 class ProjectResource:
@@ -68,7 +69,10 @@ class ProjectResource:
 
 def _parameters(operation: str, properties: dict[str, Any]) -> dict[str, Any]:
     shape = service_model("codebuild").operation_model(operation).input_shape
-    wanted = {name: value for name, value in properties.items() if name not in _NOT_HERE}
+    for name in _NOT_HERE:
+        if properties.get(name):
+            raise invalid(f"The local AWS has no {name} of projects")
+    wanted = {name: value for name, value in properties.items() if name not in (*_NOT_HERE, "Visibility")}
     found: dict[str, Any] = coerced(shape, as_members(shape, wanted))
     return found
 

@@ -13,24 +13,29 @@ _DEFAULT_GROUP = "/aws/codebuild/"
 
 
 class BuildLog(LogStream):
-    """The log stream of one build; its group is made only where it is missing."""
+    """The log stream of one build, which `create_stream` has made."""
 
     def _message(self, line: str) -> str:
         return f"{line}\n"
 
     def _create(self) -> None:
-        missing = self._client.exceptions.ResourceNotFoundException
-        exists = self._client.exceptions.ResourceAlreadyExistsException
-        try:
-            self._create_stream()
-        except missing:
-            with contextlib.suppress(exists):
-                self._client.create_log_group(logGroupName=self._group)
-            self._create_stream()
+        """Do nothing: the stream is there."""
 
-    def _create_stream(self) -> None:
-        with contextlib.suppress(self._client.exceptions.ResourceAlreadyExistsException):
-            self._client.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
+
+def create_stream(client: Any, group: str, stream: str) -> None:
+    """Make the log stream of a build, and its group only where it is missing.
+
+    :param client: of CloudWatch Logs, with the role's permissions
+    :param group: its name
+    :param stream: its name
+    :raises ClientError: the role may not
+    """
+    try:
+        client.create_log_stream(logGroupName=group, logStreamName=stream)
+    except client.exceptions.ResourceNotFoundException:
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_group(logGroupName=group)
+        client.create_log_stream(logGroupName=group, logStreamName=stream)
 
 
 def is_enabled(build: Document) -> bool:

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from local_aws.codebuild.errors import BuildProblem
 from local_aws.codebuild.limits import limits_of, used_bytes
 from local_aws.codebuild.phases import FAILED, FAULT, STOPPED, SUCCEEDED, TIMED_OUT
 from local_aws.codebuild.sessions import Session, Sessions
-from local_aws.codebuild.shell import Shell
+from local_aws.codebuild.shell import Shell, TooManyProcesses
 from local_aws.framework.disk import Disk
 from local_aws.framework.store import Document, Scope
 
@@ -87,7 +86,6 @@ class BuildRun:
         self._deadline = time.monotonic() + seconds
         self._changed = changed
         self._ask: str | None = None
-        self._asked = threading.Event()
         self._build_log: logs.BuildLog | None = None
         self._log_bytes = 0
         self._limits = limits_of(build["environment"])
@@ -98,7 +96,6 @@ class BuildRun:
         :param status: that it ends with, STOPPED or FAULT
         """
         self._ask = self._ask or status
-        self._asked.set()
 
     def run(self) -> None:
         """Run the build to its end, whatever happens."""
@@ -107,6 +104,8 @@ class BuildRun:
             status = self._run()
         except Ended as end:
             status, message = end.status, end.message
+        except TooManyProcesses as error:
+            status, message = FAILED, str(error)
         except Exception as error:
             _log.exception("build %s", self._build["id"])
             message = f"INTERNAL_SERVICE_ERROR: {error!r}"
@@ -120,9 +119,9 @@ class BuildRun:
 
     def _run(self) -> str:
         self._check()
-        with self._phase("PROVISIONING"):
-            session = self._provision()
         try:
+            with self._phase("PROVISIONING"):
+                session = self._provision()
             with self._phase("DOWNLOAD_SOURCE"):
                 spec = self._download(session)
         except BuildProblem:
@@ -143,10 +142,21 @@ class BuildRun:
             session = self._surroundings.sessions.assume(self._scope, role, name)
         except (ClientError, BotoCoreError) as error:
             raise BuildProblem("ACCESS_DENIED", f"CodeBuild cannot assume the service role {role}: {error}") from error
-        where = self._build["logs"]
         if logs.is_enabled(self._build):
-            self._build_log = logs.BuildLog(session.client("logs"), where["groupName"], where["streamName"])
+            self._open_log(session)
         return session
+
+    def _open_log(self, session: Session) -> None:
+        client, where = session.client("logs"), self._build["logs"]
+        try:
+            logs.create_stream(client, where["groupName"], where["streamName"])
+        except (ClientError, BotoCoreError) as error:
+            raise BuildProblem(
+                "ACCESS_DENIED",
+                f"Service role {self._build['serviceRole']} does not allow AWS CodeBuild to create Amazon CloudWatch"
+                f" Logs log streams for build {self._build['arn']}. Error message: {error}",
+            ) from error
+        self._build_log = logs.BuildLog(client, where["groupName"], where["streamName"])
 
     def _download(self, session: Session) -> Buildspec:
         wanted, version = self._build["source"], self._build.get("sourceVersion", "")

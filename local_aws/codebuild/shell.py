@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_aws.codebuild.agent import TOO_MANY
+
 _AGENT = Path(__file__).with_name("agent.py")
 _READ_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.5
@@ -36,13 +38,17 @@ class Limits:
     :param memory_bytes: of each process
     :param file_bytes: of each file
     :param folder_bytes: of all files of the build
-    :param processes: at once, where the local AWS does not run as root
+    :param processes: of the build at once; of the user, where it has no process ids of its own
     """
 
     memory_bytes: int
     file_bytes: int = 8 * 1024**3
     folder_bytes: int = 16 * 1024**3
-    processes: int = 1024
+    processes: int = 512
+
+
+class TooManyProcesses(Exception):
+    """A build had too many processes, and all of them were killed."""
 
 
 @functools.cache
@@ -66,6 +72,7 @@ class Shell:
     def __init__(self, folder: Path, limits: Limits, on_line: Callable[[str], None], check: Callable[[], None]) -> None:
         self._state = folder / "state"
         self._state.mkdir(parents=True, exist_ok=True)
+        self._limits = limits
         self._on_line = on_line
         self._check = check
         # A command cannot know it, so that it cannot write the end of itself.
@@ -157,6 +164,8 @@ class Shell:
                 text, separator, status = line.partition(mark)
                 if text or not separator:
                     self._on_line(text.decode(errors="replace"))
+                if status == TOO_MANY.encode():
+                    raise TooManyProcesses(f"The build had more than {self._limits.processes} processes at once.")
                 if separator:
                     return int(status)
             if len(pending) > _READ_BYTES and mark not in pending:

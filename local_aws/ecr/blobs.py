@@ -114,13 +114,18 @@ class Blobs:
             if path.stat().st_mtime <= until:
                 yield Scope(account, region), name, f"sha256:{path.name}"
 
-    def keep_only(self, repositories: set[tuple[str, str, str]]) -> None:
+    def folders(self) -> list[Path]:
+        """Return the folders of repositories."""
+        return list(self._folder.glob("*/*/*"))
+
+    def keep_only(self, folders: list[Path], repositories: set[tuple[str, str, str]]) -> None:
         """Delete the folders of repositories that do not exist.
 
+        :param folders: as `folders` gives them
         :param repositories: region, account and name of each one that does
         """
         wanted = {(region, account, family(name)[:-1]) for region, account, name in repositories}
-        for path in self._folder.glob("*/*/*"):
+        for path in folders:
             if path.parts[-3:] not in wanted:
                 shutil.rmtree(path, ignore_errors=True)
 

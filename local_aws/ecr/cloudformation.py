@@ -52,19 +52,24 @@ class RepositoryResource:
         name = parameters["repositoryName"]
         if not (request.again and self._found(request, name)):
             self._service.call(request.context, "CreateRepository", parameters)
-        self._put_policies(request, name)
+        try:
+            self._put_policies(request, name)
+        except ServiceError:
+            # CloudFormation never learns the name of a resource whose creation failed.
+            self._call(request, "DeleteRepository", name, {})
+            raise
         return _stable(request, name)
 
     def update(self, request: ResourceRequest) -> ResourceProgress:
         """Change the settings, the policies and the tags."""
         name, new, old = request.physical_id or "", request.properties, request.old_properties or {}
-        if any(new.get(one) != old.get(one) for one in _AT_CREATION if one.startswith("ImageTagMutability")):
-            wanted = {one: new[one] for one in _AT_CREATION if one.startswith("ImageTagMutability") and one in new}
-            wanted.setdefault("ImageTagMutability", "MUTABLE")
+        # What has not changed in the template may have changed outside of it.
+        if _part(new, "ImageTagMutability") or _part(old, "ImageTagMutability"):
+            wanted = {"ImageTagMutability": "MUTABLE", **_part(new, "ImageTagMutability")}
             self._call(request, "PutImageTagMutability", name, _parameters("PutImageTagMutability", wanted))
-        scanning = new.get("ImageScanningConfiguration", {})
-        if scanning != old.get("ImageScanningConfiguration", {}):
-            parameters = _parameters("PutImageScanningConfiguration", {"ImageScanningConfiguration": scanning})
+        if _part(new, "ImageScanning") or _part(old, "ImageScanning"):
+            scanning = {"ImageScanningConfiguration": new.get("ImageScanningConfiguration", {})}
+            parameters = _parameters("PutImageScanningConfiguration", scanning)
             self._call(request, "PutImageScanningConfiguration", name, parameters)
         self._put_policies(request, name)
         self._retag(request, name)
@@ -148,6 +153,10 @@ def _parameters(operation: str, properties: _Properties) -> _Properties:
     shape = service_model("ecr").operation_model(operation).input_shape
     found: _Properties = coerced(shape, as_members(shape, properties))
     return found
+
+
+def _part(properties: _Properties, beginning: str) -> _Properties:
+    return {name: value for name, value in properties.items() if name.startswith(beginning)}
 
 
 def _stable(request: ResourceRequest, name: str) -> ResourceProgress:

@@ -1,9 +1,5 @@
-"""Images: put, read, listed and deleted.
+"""The images of repositories: their manifests, their tags and the layers that they need."""
 
-https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html
-"""
-
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -16,8 +12,7 @@ from local_aws.ecr.layers import Layers
 from local_aws.ecr.names import family
 from local_aws.ecr.pages import page_of
 from local_aws.ecr.repositories import Repositories
-from local_aws.framework.api import Operation, RequestContext, ServiceError
-from local_aws.framework.disk import DiskFull
+from local_aws.framework.api import ServiceError
 from local_aws.framework.store import Conditions, Document, Scope, Store
 
 _TAGS = "imageTags"
@@ -32,7 +27,7 @@ OnImage = Callable[[Scope, str, str], None]
 
 
 class Images:
-    """The operations on images.
+    """The images of all repositories.
 
     :param store: where they are kept
     :param repositories: those that exist
@@ -47,19 +42,9 @@ class Images:
         self._repositories = repositories
         self._layers = layers
         self._blobs = blobs
-        # Called after an image was put, with the repository's lock released; and for each that is deleted.
-        self.on_put: list[OnImage] = []
+        # Called with an image's write and its deletion, all or none of which are on disk.
+        self.on_write: list[OnImage] = []
         self.on_delete: list[OnImage] = []
-
-    def operations(self) -> dict[str, Operation]:
-        """Return the API's operations that change images or give their manifests."""
-        return {
-            "PutImage": self._put,
-            "BatchGetImage": self._batch_get,
-            "BatchDeleteImage": self._batch_delete,
-        }
-
-    # --- for other parts of ECR -----------------------------------------------------------------------------------
 
     def has_any(self, scope: Scope, repository: str) -> bool:
         """Tell whether a repository has an image."""
@@ -121,6 +106,14 @@ class Images:
             raise no_image(identifier, repository, scope.account_id)
         return found
 
+    def pulled(self, scope: Scope, repository: str, digest: str) -> None:
+        """Note that an image was pulled just now."""
+        self._images.update(
+            scope,
+            f"{family(repository)}{digest}",
+            lambda document: document.update(lastRecordedPullTime=time.time()),
+        )
+
     def delete(self, scope: Scope, repository: str, digests: Sequence[str]) -> list[Document]:
         """Delete whole images with their tags, and the layers that no other image needs.
 
@@ -165,57 +158,17 @@ class Images:
             gone.append(image)
         return gone, layers
 
-    # --- PutImage -------------------------------------------------------------------------------------------------
-
-    def _put(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        text, tag = parameters["imageManifest"], parameters.get("imageTag")
-        manifest = manifests.read(text, parameters.get("imageManifestMediaType"))
-        wanted = parameters.get("imageDigest", manifest.digest)
-        if wanted != manifest.digest:
-            raise ServiceError(
-                "ImageDigestDoesNotMatchException",
-                f"The calculated image digest '{manifest.digest}' does not match the digest '{wanted}' that the request"
-                " names.",
-            )
-        with self._repositories.lock:
-            repository = self._repositories.get(context, parameters)
-            name = repository["repositoryName"]
-            self._require_parts(context, name, manifest, tag)
-            self._store.together(lambda: self._write(context, repository, manifest, text, tag))
-        for act in self.on_put:
-            act(context, name, manifest.digest)
-        identifier = {"imageDigest": manifest.digest, **({"imageTag": tag} if tag else {})}
-        return {
-            "image": {
-                "registryId": context.account_id,
-                "repositoryName": name,
-                "imageId": identifier,
-                "imageManifest": text,
-                "imageManifestMediaType": manifest.media_type,
-            }
-        }
-
-    def _require_parts(self, scope: Scope, repository: str, manifest: manifests.Manifest, tag: str | None) -> None:
-        """Refuse an image whose layers, or an index whose images, were not pushed before."""
-        missing = [digest for digest in manifest.blobs if self._blobs.find(scope, repository, digest) is None]
-        if missing:
-            raise ServiceError(
-                "LayersNotFoundException",
-                f"Layers with digests '[{', '.join(missing)}]' required for pushing image with image name"
-                f" '{repository}:{tag or manifest.digest}' into the repository with name '{repository}' in the registry"
-                f" with id '{scope.account_id}' do not exist",
-            )
-        missing = [one for one in manifest.images if self.find(scope, repository, {"imageDigest": one}) is None]
-        if missing:
-            raise ServiceError(
-                "ReferencedImagesNotFoundException",
-                f"Images with digests '[{', '.join(missing)}]' required for pushing image into the repository with name"
-                f" '{repository}' in the registry with id '{scope.account_id}' do not exist",
-            )
-
-    def _write(
+    def write(
         self, scope: Scope, repository: Document, manifest: manifests.Manifest, text: str, tag: str | None
     ) -> None:
+        """Write an image with its tag, or another tag of an image.
+
+        :param repository: its document
+        :param manifest: of the image
+        :param text: of the manifest
+        :param tag: None for none
+        :raises ServiceError: the image is there, or the tag is another one's and immutable
+        """
         name, digest = repository["repositoryName"], manifest.digest
         under = family(name)
         before = self._images.get(scope, f"{under}{digest}")
@@ -237,61 +190,11 @@ class Images:
         self._images.put(scope, f"{under}{digest}", before)
         if tag:
             self._tags.put(scope, f"{under}{tag}", {"imageDigest": digest})
+        for act in self.on_write:
+            act(scope, name, digest)
 
-    # --- BatchGetImage and BatchDeleteImage -----------------------------------------------------------------------
-
-    def _batch_get(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        name = self._repositories.get(context, parameters)["repositoryName"]
-        found, failures = [], []
-        for identifier in parameters["imageIds"]:
-            image = self.find(context, name, identifier)
-            if image is None:
-                failures.append(self._failure(context, name, identifier))
-                continue
-            tag = identifier.get("imageTag")
-            found.append(
-                {
-                    "registryId": context.account_id,
-                    "repositoryName": name,
-                    "imageId": {"imageDigest": image["imageDigest"], **({"imageTag": tag} if tag else {})},
-                    "imageManifest": image["imageManifest"],
-                    "imageManifestMediaType": image["imageManifestMediaType"],
-                }
-            )
-            with contextlib.suppress(DiskFull):
-                # A pull goes on when nothing can be written.
-                self._images.update(
-                    context,
-                    f"{family(name)}{image['imageDigest']}",
-                    lambda document: document.update(lastRecordedPullTime=time.time()),
-                )
-        return {"images": found, "failures": failures}
-
-    def _batch_delete(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        name = self._repositories.get(context, parameters)["repositoryName"]
-        deleted: list[dict[str, str]] = []
-        failures: list[dict[str, Any]] = []
-        for identifier in parameters["imageIds"]:
-            with self._repositories.lock:
-                image = self.find(context, name, identifier)
-                if image is None:
-                    failures.append(self._failure(context, name, identifier))
-                    continue
-                digest, tag = image["imageDigest"], identifier.get("imageTag")
-                if tag and "imageDigest" not in identifier and len(image[_TAGS]) > 1:
-                    self._untag(context, name, digest, tag)
-                    deleted.append({"imageDigest": digest, "imageTag": tag})
-                elif index := self._referring(context, name, digest):
-                    reason = f"Requested image referenced by manifest list: [{index}]"
-                    failures.append(_failed(identifier, "ImageReferencedByManifestList", reason))
-                else:
-                    self.delete(context, name, [digest])
-                    deleted += [{"imageDigest": digest, "imageTag": one} for one in image[_TAGS]] or [
-                        {"imageDigest": digest}
-                    ]
-        return {"imageIds": deleted, "failures": failures}
-
-    def _untag(self, scope: Scope, repository: str, digest: str, tag: str) -> None:
+    def untag(self, scope: Scope, repository: str, digest: str, tag: str) -> None:
+        """Take a tag from an image."""
         under = family(repository)
 
         def change() -> None:
@@ -300,22 +203,11 @@ class Images:
 
         self._store.together(change)
 
-    def _referring(self, scope: Scope, repository: str, digest: str) -> str:
+    def referring(self, scope: Scope, repository: str, digest: str) -> str:
         """Return the digest of an index that lists an image; empty where there is none."""
         lists = [("json_array_length(json_extract(body, '$.images')) > ?", 0)]
         rows = page_of(self._images, scope, {"maxResults": 1000}, under=family(repository), conditions=[*lists])[0]
         return next((image["imageDigest"] for _, image in rows if digest in image["images"]), "")
-
-    def _failure(self, scope: Scope, repository: str, identifier: dict[str, str]) -> dict[str, Any]:
-        if not identifier:
-            return _failed(identifier, "MissingDigestAndTag", "Invalid request parameters: both tag and digest missing")
-        if len(identifier) == 2 and self.find(scope, repository, {"imageTag": identifier["imageTag"]}):
-            return _failed(identifier, "ImageTagDoesNotMatchDigest", "The tag is not the image's with this digest")
-        return _failed(identifier, "ImageNotFound", "Requested image not found")
-
-
-def _failed(identifier: dict[str, str], code: str, reason: str) -> dict[str, Any]:
-    return {"imageId": identifier, "failureCode": code, "failureReason": reason}
 
 
 def _image(manifest: manifests.Manifest, text: str) -> Document:

@@ -7,6 +7,7 @@ import base64
 import binascii
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from local_aws.ecr.blobs import Blobs
@@ -82,19 +83,20 @@ class Layers:
 
     def sweep(self) -> None:
         """Delete layers and uploads that were left a day ago, and what a killed process left of repositories."""
-        existing = {(scope.region, scope.account_id, one["repositoryName"]) for scope, one in self._existing()}
-        self._blobs.keep_only(existing)
         with self._repositories.lock:
+            # Both before the repositories are read, so that nothing of a new one is taken for an old one's.
+            uploads, folders = list(self._uploads.everywhere()), self._blobs.folders()
+            existing = {(one.region, one.account_id, found["repositoryName"]) for one, found in self._existing()}
+            self._blobs.keep_only(folders, existing)
             for scope, name, digest in self._blobs.old(_KEPT_SECONDS):
                 if not self._is_used(scope, f"{name}/", digest):
                     self._blobs.remove(scope, name.replace(":", "/"), digest)
         until = time.time() - _KEPT_SECONDS
-        for scope, upload_id, upload in self._uploads.everywhere():
-            if upload["CreationTime"] <= until or (
-                (scope.region, scope.account_id, upload["repositoryName"]) not in existing
-            ):
+        for scope, upload_id, upload in uploads:
+            lives = (scope.region, scope.account_id, upload["repositoryName"]) in existing
+            if not lives or upload["CreationTime"] <= until:
                 self._uploads.delete(scope, upload_id)
-                self._blobs.upload(scope, upload["repositoryName"], upload_id).unlink(missing_ok=True)
+                self._file(scope, upload, upload_id).unlink(missing_ok=True)
 
     def _existing(self) -> list[tuple[Scope, Document]]:
         return list(self._repositories.everywhere())
@@ -200,7 +202,7 @@ class Layers:
             )
         return found
 
-    def _file(self, scope: Scope, upload: Document, upload_id: str) -> Any:
+    def _file(self, scope: Scope, upload: Document, upload_id: str) -> Path:
         return self._blobs.upload(scope, upload["repositoryName"], upload_id)
 
 

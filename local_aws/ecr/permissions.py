@@ -13,6 +13,8 @@ from local_aws.framework.store import Scope
 
 # The tags of the resource with an ARN.
 TagsOf = Callable[[Scope, str], dict[str, str]]
+# The policy of the resource with an ARN; empty where it has none.
+PolicyOf = Callable[[Scope, str], str]
 # The actions without resource-level permissions.
 _OF_REGISTRY = ("DescribeRegistry", "GetAuthorizationToken")
 
@@ -21,10 +23,12 @@ class EcrPermissions:
     """Says what the caller of an operation needs.
 
     :param tags_of: reads a repository's tags
+    :param policy_of: reads a repository's own policy
     """
 
-    def __init__(self, tags_of: TagsOf) -> None:
+    def __init__(self, tags_of: TagsOf, policy_of: PolicyOf) -> None:
         self._tags_of = tags_of
+        self._policy_of = policy_of
 
     def needed(self, context: RequestContext, operation: str, parameters: Mapping[str, Any]) -> list[Needed]:
         """Return the permissions for an operation.
@@ -39,7 +43,12 @@ class EcrPermissions:
         if isinstance(removed := parameters.get("tagKeys"), list):
             keys["aws:TagKeys"] = [str(key) for key in removed]
         needed = [
-            Needed(f"ecr:{operation}", arn, {**keys, **self._resource_tags(context, arn)})
+            Needed(
+                f"ecr:{operation}",
+                arn,
+                {**keys, **self._resource_tags(context, arn)},
+                self._policy_of(context, arn),
+            )
             for arn in _arns(context, operation, parameters)
         ]
         if operation == "CreateRepository" and tagged:

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 from local_aws.ecr.errors import invalid, no_repository
 from local_aws.ecr.names import repository_arn, repository_in, repository_uri
 from local_aws.ecr.pages import page_of
+from local_aws.ecr.repository_checks import check_exclusions, checked_tags, is_policy
 from local_aws.framework.api import Operation, RequestContext, ServiceError
-from local_aws.framework.cloudformation import CLOUDFORMATION
 from local_aws.framework.store import Document, Scope, Store
 
-MAXIMUM_TAGS = 50
 _MUTABILITY = "imageTagMutability"
 _EXCLUSIONS = "imageTagMutabilityExclusionFilters"
 _SCANNING = "imageScanningConfiguration"
@@ -108,6 +107,14 @@ class Repositories:
         found = self._documents.get(scope, repository_in(arn)) or {"tags": {}}
         return dict(found["tags"])
 
+    def policy_of(self, scope: Scope, arn: str) -> str:
+        """Read a repository's own policy, whose statements are all about the repository; empty where it has none.
+
+        :param scope: its account and region
+        :param arn: its ARN
+        """
+        return str((self._documents.get(scope, repository_in(arn)) or {}).get(_POLICY, ""))
+
     def tagged(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
         """Read ARN and tags of the repositories of an account and region.
 
@@ -134,7 +141,7 @@ class Repositories:
             _ENCRYPTION: encryption,
             "tags": tags,
         }
-        _check_exclusions(parameters)
+        check_exclusions(parameters)
         if _EXCLUSIONS in parameters:
             document[_EXCLUSIONS] = parameters[_EXCLUSIONS]
         if not self._documents.create(context, name, document):
@@ -173,7 +180,7 @@ class Repositories:
         return {"repository": _described(context, document)}
 
     def _put_mutability(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
-        _check_exclusions(parameters)
+        check_exclusions(parameters)
 
         def change(document: Document) -> None:
             document[_MUTABILITY] = parameters[_MUTABILITY]
@@ -198,7 +205,7 @@ class Repositories:
             found = json.loads(text)
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or "Statement" not in found:
+        if not is_policy(found):
             # https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policies.html
             raise invalid(
                 "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided'"
@@ -242,41 +249,11 @@ class Repositories:
         return {"tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
 
 
-def checked_tags(before: dict[str, str], tags: list[dict[str, str]], context: RequestContext) -> dict[str, str]:
-    """Add tags to those of a repository.
-
-    :param before: those that it has
-    :param tags: the request's
-    :param context: who asks
-    :returns: all of them
-    :raises ServiceError: a key twice or of AWS's own, or too many
-    """
-    keys = [tag["Key"] for tag in tags]
-    if len(keys) != len(set(keys)):
-        raise ServiceError("InvalidTagParameterException", "Duplicate tag keys are not allowed")
-    if context.via != CLOUDFORMATION and any(key.lower().startswith("aws:") for key in keys):
-        raise ServiceError("InvalidTagParameterException", "Tag keys that begin with aws: are for AWS's own use")
-    after = {**before, **{tag["Key"]: tag.get("Value", "") for tag in tags}}
-    if len(after) > MAXIMUM_TAGS:
-        raise ServiceError("TooManyTagsException", f"A repository has {MAXIMUM_TAGS} tags at most")
-    return after
-
-
 def _named(parameters: dict[str, Any]) -> dict[str, Any]:
     name = repository_in(parameters["resourceArn"])
     if not name:
         raise invalid("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN'")
     return {"repositoryName": name}
-
-
-def _check_exclusions(parameters: dict[str, Any]) -> None:
-    """Refuse filters where nothing is excluded from.
-
-    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
-    """
-    has, wants = _EXCLUSIONS in parameters, parameters.get(_MUTABILITY, "").endswith("_WITH_EXCLUSION")
-    if has != wants:
-        raise invalid(f"{_EXCLUSIONS} go with a mutability WITH_EXCLUSION, and only with it")
 
 
 def _of(scope: Scope, document: Document) -> dict[str, Any]:

@@ -17,11 +17,13 @@ class Needed:
     :param action: such as ``sagemaker:CreateModel``
     :param resource: an ARN; ``*`` for actions without resource-level permissions
     :param keys: the condition keys of the request and the resource, such as ``aws:RequestTag/team``
+    :param policy: the resource's own policy, a JSON text; empty where it has none
     """
 
     action: str
     resource: str = "*"
     keys: Mapping[str, Any] = field(default_factory=dict)
+    policy: str = ""
 
 
 def passing(role_arn: str, service: str) -> Needed:

@@ -28,6 +28,7 @@ PRIVATE_PARTS = {
         "_resolve_condition_key",
         "_resource_matches",
         "_service_principal_matches",
+        "combine_resource_policy",
         "evaluate",
         "resolve_principal",
     ),
@@ -113,6 +114,11 @@ class Permissions:
             return None
         evaluated = self._context(scope, found, needed)
         result = self._evaluator.evaluate(evaluated, found.policies, *found.limits)
+        if needed.policy:
+            owner = needed.resource.split(":")[4]
+            result = self._evaluator.combine_resource_policy(
+                result, evaluated, needed.policy, owner, limits=tuple(found.limits)
+            )
         if result.decision == "Allow":
             return Decision(found.arn, needed, result.matched_sid)
         refusal = self._refusal(found, evaluated, needed, result.decision)

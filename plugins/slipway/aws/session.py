@@ -17,6 +17,7 @@ import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from airflow.sdk.configuration import conf
+from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.hooks import HierarchicalEmitter
 
@@ -85,6 +86,12 @@ def _builtin_handlers() -> HierarchicalEmitter:
     emitter = HierarchicalEmitter()
     botocore.session.Session(event_hooks=emitter)
     return emitter
+
+
+@cache
+def _user_agent() -> str:
+    """Return botocore's own text about its version, Python and the machine."""
+    return _bare_session().user_agent()
 
 
 def _bare_session() -> botocore.session.Session:
@@ -201,6 +208,12 @@ class AwsHook(AwsGenericHook[Any]):
         if factory.assumed and not deferrable:
             _assumed[session] = factory.assumed
         return session
+
+    def _get_config(self, config: Config | None = None) -> Config:
+        made: Config = super()._get_config(config)
+        # A client without it puts its user agent together for each call, twice: a fifth of the call's CPU time.
+        # https://docs.aws.amazon.com/botocore/latest/reference/config.html
+        return made if getattr(made, "user_agent", None) else made.merge(Config(user_agent=_user_agent()))
 
     def _get_caller(self, target_function_name: str = "execute") -> str:
         # For this word of the user agent the provider reads the source of every frame of the stack, each time a client

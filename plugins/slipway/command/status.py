@@ -87,6 +87,11 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
     if row["paused"]:
         output.text("Its DAG is paused: no release starts.", style="yellow")
     output.table(["stage", "state", "version", "since", ""], [_stage(one) for one in row["stages"]])
+    if found["survey"]["say"]:
+        output.text(found["survey"]["say"], style="yellow")
+    elif not row["served"]:
+        # The stages tell of the newest release, also after a teardown.
+        output.text("No endpoint of this model exists.")
     for one in row["served"]:
         variants = ", ".join(_variant(variant) for variant in one["variants"])
         output.text(f"{one['environment']}: {one['endpoint']} {one['status']}; {variants}")

@@ -5,10 +5,12 @@ import logging
 import multiprocessing
 
 import pytest
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import CredentialResolver
 from botocore.exceptions import ParamValidationError
 from botocore.loaders import JSONFileLoader
+from botocore.useragent import UserAgentString
 
 from slipway.aws import session
 from slipway.aws.identity import IdentityHook
@@ -91,6 +93,25 @@ def test_who_calls_is_told_to_aws_without_looking_through_the_stack():
             return AwsHook(aws_conn_id=None, client_type="sts", region_name="us-west-2").conn
 
     assert "Caller/Slipway" in Operator().execute().meta.config.user_agent_extra
+
+
+def test_the_user_agent_is_put_together_once_and_says_who_calls(monkeypatch):
+    made, sent = [], []
+    monkeypatch.setattr(UserAgentString, "_build_sdk_metadata", lambda self: made.append(self) or [])
+    client = AwsHook(
+        aws_conn_id=None, client_type="s3", region_name="us-west-2", config=Config(signature_version=UNSIGNED)
+    ).conn
+
+    def answer(request, **_):
+        sent.append(request.headers["User-Agent"])
+        raise InterruptedError
+
+    client.meta.events.register("before-send", answer)
+    with pytest.raises(InterruptedError):
+        client.head_object(Bucket="bucket", Key="key")
+    assert made == []
+    assert sent[0].startswith(b"Botocore/")
+    assert b"Caller/Slipway" in sent[0]
 
 
 @pytest.mark.parametrize("service", session._SERVICES)

@@ -1,0 +1,49 @@
+"""What `slipway status MODEL` says of what is live."""
+
+import sys
+
+import pytest
+
+from slipway.command.output import Output
+
+# The package's member of this name is the command.
+status = sys.modules["slipway.command.status"]
+
+
+class Board:
+    """Answers as the board's API does, for one model without releases."""
+
+    url = "http://127.0.0.1:8080"
+
+    def __init__(self, served, say):
+        row = {"paused": False, "stages": [], "served": served, "decisions": [], "failure": None}
+        self.model = {"row": row, "description": "", "survey": {"say": say}}
+
+    def board(self, path, **_):
+        return {"releases": [], "total": 0} if path.endswith("releases") else self.model
+
+
+ENDPOINT = {
+    "environment": "production",
+    "endpoint": "iris-model-production",
+    "status": "InService",
+    "variants": [],
+    "drift": [],
+    "alarms": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("served", "say", "wanted"),
+    [
+        ([], None, "No endpoint of this model exists."),
+        ([], "Nobody has looked at AWS yet.", "Nobody has looked at AWS yet."),
+        ([ENDPOINT], "AWS cannot be read: denied", "AWS cannot be read: denied\nproduction: iris-model-production"),
+        ([ENDPOINT], None, "production: iris-model-production InService"),
+    ],
+)
+def test_what_is_live_is_said_with_how_sure_that_is(served, say, wanted, capsys):
+    status._model(Board(served, say), "iris-model", 5, Output(as_json=False))
+    said = capsys.readouterr().out
+    assert wanted in said
+    assert ("No endpoint" in said) == (wanted == "No endpoint of this model exists.")
