@@ -109,7 +109,7 @@ def test_it_trains_as_sagemaker_runs_it(compute, s3, image):
         ("own-memory", "x = bytearray(8 * 1024**3)", "exit code: 1"),
         (
             "own-model-link",
-            "os.rmdir('/opt/ml/model'); os.symlink('{folder}', '/opt/ml/model')",
+            "os.rmdir('/opt/ml/model'); os.symlink('{folder}', '/opt/ml/model'); sys.exit()",
             "AlgorithmError: /opt/ml/model is not a directory any more",
         ),
         (

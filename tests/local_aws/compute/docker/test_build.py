@@ -126,7 +126,7 @@ HOSTILE = {
         "for i in $(seq 100); do head -c 100000000 /dev/zero > /big$i; done",
         "written more than 67108864",
     ),
-    "one file of 10 GB": ("head -c 10000000000 /dev/zero > /big", ""),
+    "one file of 10 GB": ("head -c 10000000000 /dev/zero > /big", "returned a non-zero code|written more than"),
     "all memory": ("python3 -c 'x=[b\"1\"*10**7 for i in range(1000)]'", "returned a non-zero code"),
     "endless": ("sleep 600", "stopped after 3 seconds"),
     "the machine's environment": ("tr '\\0' '\\n' < /proc/1/environ; exit 9", "non-zero code: 9"),
@@ -189,14 +189,12 @@ def test_a_process_that_stays_behind_ends_with_its_instruction(builder, context)
     assert sandboxed() == []
 
 
-def test_links_of_an_image_lead_nowhere_else(builder, context, tmp_path):
+def test_links_of_an_image_lead_nowhere_else(builder, context):
     """Copy through a link that an earlier instruction has made: it stays in the image."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
     (context / "a").write_text("a")
-    image = builder(context, FROM + f"RUN ln -s {outside} /opt/out\nCOPY a /opt/out/b/\n")
-    assert list(outside.iterdir()) == []
-    assert f"{str(outside).lstrip('/')}/b/a" in files_of(builder, image)
+    image = builder(context, FROM + "RUN ln -s /etc /opt/out\nCOPY a /opt/out/of-the-image/\n")
+    assert "etc/of-the-image/a" in files_of(builder, image)
+    assert not Path("/etc/of-the-image").exists()
 
 
 def test_a_build_that_is_killed_leaves_no_process_and_no_layer(builder, context):
