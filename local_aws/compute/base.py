@@ -14,6 +14,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
+from botocore.loaders import Loader
 
 from local_aws.compute.usage import Usage
 
@@ -25,10 +26,9 @@ _MAX_CONNECTIONS = 50
 _ROLE_SESSION = "SageMaker"
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html
 DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints/"
-
-
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html
-DEFAULT_CHECKPOINTS = "/opt/ml/checkpoints/"
+# Otherwise the client of each role reads the megabytes of JSON that describe its service again.
+# https://docs.aws.amazon.com/boto3/latest/guide/loaders.html
+_LOADER = Loader()
 
 
 class ContainerFailed(Exception):
@@ -84,6 +84,8 @@ def _client(
         core._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, role_arn), "sts-assume-role")
         keys = {}
     session: Any = boto3.session.Session(botocore_session=core)
+    # Not before, because boto3 adds a folder to the loader that it finds.
+    core.register_component("data_loader", _LOADER)
     return session.client(
         service,
         endpoint_url=endpoint_url,
