@@ -21,7 +21,8 @@ from tests.unit.request_samples import BUCKET
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.task_runs import first_event, run_task
 
-MODEL = forest_model()
+# The clocks of a life go sixty times as fast, and a build takes its time.
+MODEL = forest_model(timeout_minutes=480)
 
 
 class KilledError(Exception):
