@@ -86,9 +86,11 @@ def _let_in(spec: SandboxSpec, child: int, channel: socket.socket) -> None:
 def _become(spec: SandboxSpec, channel: socket.socket) -> None:
     """Turn this process into the sandbox's first one; never returns."""
     try:
+        # Asked before the machine's files are out of sight.
+        grouped = any(Path(group, file).exists() for group in spec.cgroups for file in _MEMORY_FILES)
         _isolate(spec, channel)
         account = users.find(spec.user)
-        _drop(spec, account)
+        _drop(spec, account, grouped)
         os.chdir(spec.cwd)
     except BaseException as error:
         _end(_NO_SANDBOX, f"the sandbox could not be made: {error}")
@@ -124,14 +126,17 @@ def _isolate(spec: SandboxSpec, channel: socket.socket) -> None:
         raise OSError("the launcher has ended")
 
 
-def _drop(spec: SandboxSpec, account: users.Account) -> None:
-    """Become the sandbox's user, with no more rights than a container's."""
+def _drop(spec: SandboxSpec, account: users.Account, memory_grouped: bool) -> None:
+    """Become the sandbox's user, with no more rights than a container's.
+
+    :param memory_grouped: whether a control group bounds its memory
+    """
     limits = spec.limits
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_NPROC, limits.processes)
     _limit(resource.RLIMIT_NOFILE, 65_536)
-    if not any(Path(group, file).exists() for group in spec.cgroups for file in _MEMORY_FILES):
+    if not memory_grouped:
         _limit(resource.RLIMIT_DATA, limits.memory_bytes)
     for number in range(_LAST_CAPABILITY + 1):
         if number not in _CAPABILITIES:
