@@ -92,7 +92,7 @@ class PulledImages:
             document = json.loads(self._path(digest).read_text())
         except FileNotFoundError:
             return None
-        # Two instructions may give the same layer. The kernel takes a directory once, and the upper one hides the lower.
+        # Two instructions may give one layer. The kernel takes a directory once, and the upper one hides the lower.
         keys = dict.fromkeys(reversed(document["layers"]))
         lower = tuple(self.store.layer_folder(key) / "diff" for key in keys)
         return PulledImage(lower, document["config"]) if all(folder.is_dir() for folder in lower) else None
