@@ -13,8 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.instance import Instance
 
-# The files of one process of pytest-xdist, by the fixture that is their instance. A file that is missing here is a unit
-# of its own, and may start one more.
+# The files of one process of pytest-xdist, by the fixture that is their instance, or the server of their pages. A file
+# that is missing here is a unit of its own, and may start one more.
 FILES = {
     "struck": ("faults/test_chaos.py", "e2e/test_trial.py"),
     "slipway": tuple(
@@ -24,6 +24,7 @@ FILES = {
             *("stock_approval", "superseded", "who_approves"),
         )
     ),
+    "server": tuple(f"e2e/test_{name}.py" for name in ("board", "foreign_page", "refusals", "release_forms")),
 }
 _INSTANCE_OF = {f"tests/{file}": name for name, files in FILES.items() for file in files}
 

@@ -17,6 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 UV_VERSION = "0.13.9"
 PYTHON_VERSION = (3, 11)
 STAMP = ".slipway-setup"
+# Folders of packages that are compiled when imported: of what they hold, two megabytes and more each, no process of
+# Slipway's imports more than a small part.
+RARELY_IMPORTED = (
+    "databricks|fontTools|grafana_foundation_sdk|hive_metastore|libcst|matplotlib|mlflow[^/]*|mpmath|mypy[^/]*|narwhals|"
+    "networkx|numpy|pandas|pip|pkg_resources|playwright|pyarrow|pyathena|pyiceberg|sagemaker[^/]*|scipy|setuptools|"
+    "sklearn|sympy|tests?|tornado"
+)
 # pip's setting → uv's environment variable. uv does not read pip.conf, which usually names a machine's mirrors.
 PIP_TO_UV = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -183,10 +190,7 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
     if virtual.constraints.exists():
         arguments += ["-c", virtual.constraints]
     environment = uv_environment(MAIN.python)
-    # Compiled now: otherwise each of Airflow's processes would do it at the first start. In the other environments few
-    # modules are ever imported, and compiling all of SageMaker's SDK takes minutes.
-    compiled = ["--compile-bytecode"] if virtual in (MAIN, AWS, FAB) else []
-    fast: list[str | Path] = [uv or "", "pip", "install", *compiled, "--python", virtual.python]
+    fast: list[str | Path] = [uv or "", "pip", "install", "--python", virtual.python]
     if uv is not None and run([*fast, *arguments], environment):
         return
     print("uv could not install the packages; trying pip", flush=True)
@@ -195,6 +199,16 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
             f"Installing {virtual.requirements.relative_to(ROOT)} failed (see above). Set-up needs a package "
             "index: https://pypi.org, or a mirror named in pip.conf or PIP_INDEX_URL."
         )
+
+
+def compile_bytecode(virtual: VirtualEnvironment) -> None:
+    """Compile what is imported often; otherwise each of Airflow's processes would do it at the first start.
+
+    What does not compile is no part of what is imported: templates, and tests of Python's own tools.
+    """
+    seldom = f"/site-packages/(.*/)?({RARELY_IMPORTED})/"
+    folders = virtual.folder.glob("lib/python*/site-packages")
+    run([virtual.python, "-m", "compileall", "-qq", "-j", "0", "-x", seldom, *folders])
 
 
 def write_command() -> None:
@@ -235,6 +249,9 @@ def setup(*more: VirtualEnvironment) -> None:
         print(f"Installing {virtual.folder.name} …", flush=True)
         create(virtual)
         install(virtual, uv)
+        # In the other environments few modules are ever imported.
+        if virtual in (MAIN, AWS, FAB):
+            compile_bytecode(virtual)
         (virtual.folder / STAMP).write_text(virtual.fingerprint())
     write_command()
     print(f"{', '.join(virtual.folder.name for virtual in wanted)} are ready.", flush=True)

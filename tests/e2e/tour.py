@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.e2e import six_releases
 from tests.e2e.board_server import PASSWORDS, failing_model, fill_failures, serving
 from tests.e2e.six_releases import CHURN, IRIS, WINE, SixReleases
-from tests.e2e.test_board import AXE, CHROMIUM, PATIENCE_MS, RELEASES
+from tests.e2e.test_board import AXE, CHROMIUM, PATIENCE_MS, RELEASES, tasks_of
 from tests.instance import Instance
 from tests.unit.board.failures import CASES
 from tools import browser, environment
@@ -41,6 +41,7 @@ DOCS = {
     "graph": ("graph-light-1440", 760),
     "refusal": ("refusal-in-airflow-light-1440", 1180),
     "failure-deploy_dev": ("failure-deploy_dev", 620),
+    "waterfall": ("waterfall", 700),
 }
 # Airflow's own pages show their parts when their data have come.
 QUIET = "networkidle"
@@ -84,10 +85,10 @@ class Camera:
         page.wait_for_load_state(QUIET)
         expect(page.get_by_text(text).first).to_be_visible()
 
-    def take(self, page: Page, name: str) -> None:
-        """Take a picture of the window."""
+    def take(self, seen: Page | Locator, name: str) -> None:
+        """Take a picture of the window, or of a part of it."""
         FOLDER.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+        seen.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 
     def take_whole(self, page: Page, name: str) -> None:
         """Take a picture of all of one of the board's pages, which scrolls by itself."""
@@ -149,6 +150,15 @@ def test_the_boards_pages(camera: Camera, scheme: str, width: int) -> None:
             camera.take_whole(page, f"{name}-{scheme}-{width}")
             camera.examine(page, f"{name}-{scheme}-{width}")
     assert camera.found == []
+
+
+def test_the_waterfall_of_a_release(camera: Camera) -> None:
+    """A real release's tasks, by Airflow's own events, and the trace that this Airflow has sent."""
+    with camera.logged_in("alice") as page:
+        camera.board(page, release(IRIS, camera.releases.live))
+        expect(tasks_of(page)).to_contain_text("Each call to AWS is in the trace that Airflow sends")
+        assert tasks_of(page).locator("[data-kind=wait]").count() >= 4
+        camera.take(tasks_of(page), "waterfall")
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
@@ -264,15 +274,15 @@ def test_the_actions(camera: Camera) -> None:
     assert camera.slipway.wait_end(IRIS, made.waiting) == "success", camera.slipway.story(IRIS, made.waiting)
 
 
-def test_the_pictures_of_the_docs(camera: Camera) -> None:
+@pytest.mark.parametrize("name", DOCS)
+def test_a_picture_of_the_docs(name: str) -> None:
     """Give those that docs/images has their names, and few colours, so that they are small."""
-    folder = FOLDER / "docs"
+    folder, (taken, height) = FOLDER / "docs", DOCS[name]
     folder.mkdir(exist_ok=True)
-    for name, (taken, height) in DOCS.items():
-        with Image.open(FOLDER / f"{taken}.png") as picture:
-            seen = picture.convert("RGB").crop((0, 0, picture.width, min(height, picture.height)))
-            seen.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png", optimize=True)
-        assert (folder / f"{name}.png").stat().st_size < 150_000
+    with Image.open(FOLDER / f"{taken}.png") as picture:
+        seen = picture.convert("RGB").crop((0, 0, picture.width, min(height, picture.height)))
+        seen.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png", optimize=True)
+    assert (folder / f"{name}.png").stat().st_size < 150_000
 
 
 def _confirm(page: Page, label: str) -> None:

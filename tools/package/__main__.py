@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,18 @@ from io import BytesIO
 from pathlib import Path
 
 from tools import setup
+from tools.package import npm
 from tools.settings import ROOT
+
+_VALIDATE = """
+import sys
+from pathlib import Path
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+raise SystemExit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(Path(sys.argv[1]).read_text()))
+"""
 
 
 def main() -> int:
@@ -78,6 +90,11 @@ def bill_of_materials(source: Path, out: Path) -> Path:
     _run(*resolve, "-c", source / "constraints.txt", "-o", pins, source / "pyproject.toml")
     list_pins: list[str | Path] = [setup.PACKAGE.python, "-m", "cyclonedx_py", "requirements", "--output-reproducible"]
     _run(*list_pins, "--pyproject", source / "pyproject.toml", "--of", "JSON", "-o", written, pins)
+    document = json.loads(written.read_text())
+    document["metadata"]["component"]["version"] = wheel.name.split("-")[1]
+    npm.add(document, source)
+    written.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    _run(setup.PACKAGE.python, "-c", _VALIDATE, written)
     return written
 
 

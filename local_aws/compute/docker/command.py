@@ -31,9 +31,7 @@ _SUPPORTED = "build, images, inspect, login, logout, push, tag and version"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        _fail(
-            f"{self.prog}: {message}. The local AWS's docker has {_SUPPORTED}, with the options of `{self.prog} --help`."
-        )
+        _fail(f"{self.prog}: {message}. The local AWS's docker has {_SUPPORTED}: see `{self.prog} --help`.")
 
 
 def _fail(text: str) -> NoReturn:

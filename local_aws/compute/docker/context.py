@@ -117,17 +117,17 @@ class Context:
         status = self._paths[path]
         member = tarfile.TarInfo(name)
         if _is_link(status):
-            member.type, member.linkname, member.mode = tarfile.SYMTYPE, os.readlink(self._folder / path), 0o777
+            member.type, member.linkname, member.mode = tarfile.SYMTYPE, str((self._folder / path).readlink()), 0o777
         elif self.is_folder(path):
             member.type, member.mode = tarfile.DIRTYPE, 0o755
         else:
             member.mode = 0o755 if status.st_mode & 0o111 else 0o644
         return member
 
-    def _open(self, path: str) -> IO[bytes]:
+    def _open(self, path: str) -> io.BufferedReader:
         """Open a file; that it became a link meanwhile is an error."""
         descriptor = os.open(self._folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        return os.fdopen(descriptor, "rb")
+        return open(descriptor, "rb")  # noqa: PTH123 - a descriptor has no Path
 
 
 def _is_link(status: os.stat_result) -> bool:

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import sys
 import tarfile
+from pathlib import Path
 
 
 def main(destination: str, owner: str, many: bool) -> None:
@@ -20,45 +21,44 @@ def main(destination: str, owner: str, many: bool) -> None:
     :param many: whether the tar has a directory's content, or several files
     """
     user, group = ids(owner)
-    folder = many or destination.endswith("/") or os.path.isdir(destination)
-    make_folder(destination if folder else os.path.dirname(destination), user, group)
+    place = Path(destination)
+    folder = many or destination.endswith("/") or place.is_dir()
+    make_folder(place if folder else place.parent, user, group)
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:
         for member in tar:
-            target = os.path.join(destination, member.name) if folder else destination
+            target = place / member.name if folder else place
             if put(tar, member, target):
                 os.chown(target, user, group, follow_symlinks=False)
 
 
-def put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> bool:
+def put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> bool:
     """Write one member in place of what is there; False where a directory is there already."""
     if member.isdir():
-        if os.path.isdir(target):
+        if target.is_dir():
             return False
-        os.mkdir(target)
+        target.mkdir()
         return True
-    if os.path.lexists(target):
-        if os.path.isdir(target) and not os.path.islink(target):
-            sys.exit(f"cannot replace the directory {target} by a file")
-        os.unlink(target)
-    if member.issym():
-        os.symlink(member.linkname, target)
+    if target.is_dir() and not target.is_symlink():
+        sys.exit(f"cannot replace the directory {target} by a file")
+    target.unlink(missing_ok=True)
+    content = tar.extractfile(member) if member.isreg() else None
+    if content is None:
+        target.symlink_to(member.linkname)
         return True
-    content = tar.extractfile(member)
-    assert content is not None
-    with open(target, "wb") as file:
+    with target.open("xb") as file:
         shutil.copyfileobj(content, file)
-    os.chmod(target, member.mode)
+    target.chmod(member.mode)
     return True
 
 
-def make_folder(path: str, user: int, group: int) -> None:
+def make_folder(path: Path, user: int, group: int) -> None:
     """Make a directory and those above it that are missing."""
     missing = []
-    while not os.path.isdir(path):
+    while not path.is_dir():
         missing.append(path)
-        path = os.path.dirname(path.rstrip("/")) or "/"
+        path = path.parent
     for folder in reversed(missing):
-        os.mkdir(folder, 0o755)
+        folder.mkdir()
         os.chown(folder, user, group)
 
 

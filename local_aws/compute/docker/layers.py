@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT
+from local_aws.compute.sandbox.disk import MAX_FILES
+from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, owned_by_sandbox
 
-MAX_FILES = 300_000
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 # Python writes these whenever it likes, with times in them.
@@ -32,7 +32,7 @@ class LayerError(Exception):
 class _Hashed(io.RawIOBase):
     """Counts and hashes what is written through it."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile) -> None:
         self._stream = stream
         self.sha256 = hashlib.sha256()
         self.size = 0
@@ -68,7 +68,7 @@ def pack(diff: Path, archive: Path) -> tuple[str, str, int] | None:
                     if path is None:
                         tar.addfile(member)
                         continue
-                    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
+                    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
                         tar.addfile(member, content)
     return f"sha256:{packed.sha256.hexdigest()}", f"sha256:{plain.sha256.hexdigest()}", packed.size
 
@@ -83,7 +83,8 @@ def _members(diff: Path) -> Iterator[tuple[tarfile.TarInfo, Path | None]]:
             path = Path(place, name)
             member = _member(path, path.relative_to(diff))
             if member:
-                yield member, path if member.isreg() else None
+                # A whiteout is an empty file in the layer, and a device here.
+                yield member, path if member.size else None
 
 
 def _is_opaque(place: str) -> bool:
@@ -103,7 +104,7 @@ def _member(path: Path, name: Path) -> tarfile.TarInfo | None:
     elif stat.S_ISREG(status.st_mode):
         member.size = status.st_size
     elif stat.S_ISLNK(status.st_mode):
-        member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path)
+        member.type, member.linkname = tarfile.SYMTYPE, str(path.readlink())
     elif stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
         # https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
         return tarfile.TarInfo(str(name.with_name(_WHITEOUT + name.name)))
@@ -116,17 +117,18 @@ def _inside(number: int) -> int:
     return number - HOST_ID if HOST_ID <= number < HOST_ID + ID_COUNT else 65534
 
 
-def unpack(archive: IO[bytes], root: Path, most_bytes: int) -> str:
-    """Apply a layer to a directory. Its content may be anybody's.
+def unpack(archive: IO[bytes], diff: Path, most_bytes: int) -> str:
+    """Write a layer as an overlay's directory, the opposite of `pack`. Its content may be anybody's.
 
     :param archive: the .tar.gz
-    :param root: the directory, which nobody else changes meanwhile
+    :param diff: an empty directory, which nobody else changes meanwhile
     :param most_bytes: that it may unpack
     :returns: the diff id
     :raises LayerError: it is no layer, too large, or leads out of the directory
     :raises OSError: it cannot be written
     """
     total = count = 0
+    target = _Target(diff)
     try:
         with gzip.GzipFile(fileobj=archive) as stream:
             plain = _Read(stream, most_bytes + MAX_FILES * 2 * tarfile.BLOCKSIZE)
@@ -135,7 +137,7 @@ def unpack(archive: IO[bytes], root: Path, most_bytes: int) -> str:
                     total, count = total + member.size, count + 1
                     if total > most_bytes or count > MAX_FILES:
                         raise LayerError(f"the layer has more than {most_bytes} bytes or {MAX_FILES} files")
-                    _apply(tar, member, root)
+                    target.apply(tar, member)
             while plain.read(1024 * 1024):
                 pass
     except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
@@ -144,7 +146,7 @@ def unpack(archive: IO[bytes], root: Path, most_bytes: int) -> str:
 
 
 class _Read:
-    def __init__(self, stream: IO[bytes], most: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, most: int) -> None:
         self._stream, self._most = stream, most
         self.sha256 = hashlib.sha256()
 
@@ -157,69 +159,81 @@ class _Read:
         return data
 
 
-def _apply(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
-    path = _safe(root, member.name)
-    name = path.name
-    if name == _OPAQUE:
-        for child in path.parent.iterdir():
-            _remove(child)
-        return
-    if name.startswith(_WHITEOUT):
-        _remove(path.with_name(name.removeprefix(_WHITEOUT)))
-        return
-    if path == root:
-        return
-    if member.isdir():
-        if path.is_symlink() or not path.is_dir():
-            _remove(path)
-            path.mkdir()
-    else:
-        _remove(path)
-        _write(tar, member, path, root)
-    os.chown(
-        path, HOST_ID + min(member.uid, ID_COUNT - 1), HOST_ID + min(member.gid, ID_COUNT - 1), follow_symlinks=False
-    )
-    if not member.issym():
-        path.chmod(member.mode & 0o1777)
+class _Target:
+    """The directory that a layer is unpacked to.
 
+    :param root: the directory
+    """
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path, root: Path) -> None:
-    if member.issym():
-        path.symlink_to(member.linkname)
-    elif member.islnk():
-        target = _safe(root, member.linkname)
-        if target.is_symlink() or not target.is_file():
-            raise LayerError(f"{member.name} is a link to {member.linkname}, which is no file")
-        shutil.copyfile(target, path)
-    elif member.isreg():
-        content = tar.extractfile(member)
-        assert content is not None  # noqa: S101 - it is a file
-        with path.open("xb") as file:
-            shutil.copyfileobj(content, file)
-    else:
-        raise LayerError(f"{member.name} is neither a file, a directory nor a link")
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # Directories that are real ones, so that each is looked at once.
+        self._known = {root}
 
+    def apply(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        """Write one member.
 
-def _safe(root: Path, name: str) -> Path:
-    """Return the place of a member, whose directories are real ones below the root."""
-    place = root
-    parts = PurePosixPath("/", name).parts[1:]
-    if ".." in parts:
-        raise LayerError(f"{name} is outside of the image")
-    for part in parts[:-1]:
-        place /= part
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            _remove(place)
-        if not place.exists():
-            place.mkdir()
-            os.chown(place, HOST_ID, HOST_ID)
-    return place / parts[-1] if parts else place
+        :raises LayerError: it is not allowed
+        """
+        path = self._place(member.name)
+        if path == self._root:
+            return
+        if path.name == _OPAQUE:
+            os.setxattr(path.parent, _OPAQUE_ATTRIBUTE, b"y")
+            return
+        if path.name.startswith(_WHITEOUT):
+            path = path.with_name(path.name.removeprefix(_WHITEOUT))
+            self._remove(path)
+            os.mknod(path, stat.S_IFCHR, 0)
+            return
+        if member.isdir():
+            if path not in self._known:
+                self._remove(path)
+                path.mkdir()
+                self._known.add(path)
+        else:
+            self._remove(path)
+            self._write(tar, member, path)
+        user, group = (HOST_ID + min(number, ID_COUNT - 1) for number in (member.uid, member.gid))
+        os.chown(path, user, group, follow_symlinks=False)
+        if not member.issym():
+            path.chmod(member.mode & 0o1777)
 
+    def _place(self, name: str) -> Path:
+        """Return the place of a member, whose directories are real ones below the root."""
+        parts = PurePosixPath("/", name).parts[1:]
+        if ".." in parts:
+            raise LayerError(f"{name} is outside of the image")
+        place = self._root
+        for part in parts[:-1]:
+            place /= part
+            if place not in self._known:
+                self._remove(place)
+                place.mkdir()
+                owned_by_sandbox(place)
+                self._known.add(place)
+        return place / parts[-1] if parts else place
 
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        path.unlink()
+    def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+        if member.issym():
+            path.symlink_to(member.linkname)
+        elif member.islnk():
+            target = self._place(member.linkname)
+            if target.is_symlink() or not target.is_file():
+                raise LayerError(f"{member.name} is a link to {member.linkname}, which is no file of its layer")
+            shutil.copyfile(target, path)
+        elif member.isreg():
+            content = tar.extractfile(member)
+            assert content is not None  # noqa: S101 - it is a file
+            with path.open("xb") as file:
+                shutil.copyfileobj(content, file)
+        else:
+            raise LayerError(f"{member.name} is neither a file, a directory nor a link")
+
+    def _remove(self, path: Path) -> None:
+        """Remove what an earlier member of the same name was."""
+        if path in self._known:
+            shutil.rmtree(path)
+            self._known = {known for known in self._known if not known.is_relative_to(path)}
+        else:
+            path.unlink(missing_ok=True)

@@ -20,9 +20,9 @@ from local_aws.compute.docker.context import Context
 from local_aws.compute.docker.index import Index
 from local_aws.compute.docker.store import ImageStore, Layer
 from local_aws.compute.sandbox import box
+from local_aws.compute.sandbox.disk import too_much
 from local_aws.compute.sandbox.network import PROXY_PORT
-from local_aws.compute.sandbox.spec import HOST_ID, Bind, Limits, SandboxSpec
-from local_aws.settings import DISK_RESERVE_BYTES
+from local_aws.compute.sandbox.spec import Bind, Limits, SandboxSpec, owned_by_sandbox
 
 _LOOK_SECONDS = 0.5
 _CONFIG = "/run/build/pip.conf"
@@ -81,6 +81,7 @@ class Step:
         if network:
             config = work / "pip.conf"
             config.write_text(self._index.config)
+            config.chmod(0o644)
             binds = (Bind(str(config), _CONFIG), *self._index.binds())
             environment = {**_PROXY_ENVIRONMENT, "PIP_CONFIG_FILE": _CONFIG, **environment}
         spec = self._spec(below, work, argv, environment, binds)
@@ -118,7 +119,7 @@ class Step:
     ) -> SandboxSpec:
         for name in ("diff", "scratch"):
             (work / name).mkdir()
-        os.chown(work / "diff", HOST_ID, HOST_ID)
+        owned_by_sandbox(work / "diff")
         lower = tuple(self._store.layer_folder(layer.key) / "diff" for layer in reversed(below) if layer.digest)
         return SandboxSpec(
             argv=tuple(argv),
@@ -196,23 +197,5 @@ class _Watch:
                 return
             if time.monotonic() > self._deadline:
                 raise StepFailed(f"it was stopped after {self._limits.seconds:.0f} seconds")
-            size, count = _usage(self._folder, self._limits.layer_bytes)
-            if size > self._limits.layer_bytes or count > layers.MAX_FILES:
-                raise StepFailed(
-                    f"it was stopped: it has written more than {self._limits.layer_bytes} bytes or {layers.MAX_FILES} files"
-                )
-            if shutil.disk_usage(self._folder).free < DISK_RESERVE_BYTES:
-                raise StepFailed("it was stopped: No space left on device")
-
-
-def _usage(folder: Path, most: int) -> tuple[int, int]:
-    """Return bytes on disk and number of files; it stops counting where either is too much."""
-    size = count = 0
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(place, name)).st_blocks * 512
-            count += 1
-        if size > most or count > layers.MAX_FILES:
-            break
-    return size, count
+            if reason := too_much(self._folder, self._limits.layer_bytes):
+                raise StepFailed(f"it was stopped: {reason}")

@@ -66,7 +66,7 @@ class ImageStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.base = Base(folder / "base")
-        for name in ("layers", "images", "work", "pulled"):
+        for name in ("layers", "digests", "images", "work", "pulled"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     # --- layers --------------------------------------------------------------------------------------------------
@@ -89,17 +89,27 @@ class ImageStore:
         :returns: the layer that is there now, which may be another build's of the same key
         """
         (work / "layer.json").write_text(json.dumps(asdict(layer)))
-        place = self.layer_folder(layer.key)
         try:
-            work.rename(place)
+            work.rename(self.layer_folder(layer.key))
         except OSError:
             found = self.layer(layer.key)
-            if found:
-                return found
-            # What a killed process has left.
-            shutil.rmtree(place, ignore_errors=True)
-            work.rename(place)
+            if found is None:
+                raise
+            layer = found
+        if layer.digest:
+            link = self._digest_link(layer.digest)
+            new = link.with_name(uuid.uuid4().hex)
+            new.symlink_to(f"../layers/{layer.key}")
+            new.replace(link)
         return layer
+
+    def layer_of(self, digest: str) -> Layer | None:
+        """Return the layer with a digest, built or pulled; None if it is not here."""
+        link = self._digest_link(digest)
+        return self.layer(link.readlink().name) if link.is_symlink() else None
+
+    def _digest_link(self, digest: str) -> Path:
+        return self.folder / "digests" / digest.removeprefix("sha256:")
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

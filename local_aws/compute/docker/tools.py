@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -37,7 +36,7 @@ def install(state_dir: Path) -> Path:
         new = programs / f".{name}"
         new.write_text(text)
         new.chmod(0o755)
-        os.replace(new, programs / name)
+        new.replace(programs / name)
     return programs
 
 

@@ -105,7 +105,10 @@ def _make_points(folder: Path, spec: SandboxSpec) -> None:
 
 
 def _new_cgroups(spec: SandboxSpec) -> list[Path]:
-    """Make control groups below this process's own for memory and processes, where the machine lets it."""
+    """Make control groups below this process's own for memory and processes, where the machine lets it.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html, and cgroup-v1/ beside it
+    """
     made = []
     name = f"slipway-{uuid.uuid4().hex[:12]}"
     for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -115,20 +118,20 @@ def _new_cgroups(spec: SandboxSpec) -> list[Path]:
             "pids": {"pids.max": spec.limits.processes},
             "": {"memory.max": spec.limits.memory_bytes, "pids.max": spec.limits.processes},
         }.get(controllers)
-        if wanted is None:
-            continue
         parent = _CGROUPS / controllers / path.lstrip("/")
+        # Where both versions are mounted, the second one is elsewhere and has no controllers.
+        if wanted is None or not (parent / "cgroup.procs").exists():
+            continue
         _remove_cgroups(_forgotten(parent))
         folder = parent / name
-        with contextlib.suppress(OSError):
-            folder.mkdir()
-            made.append(folder)
         try:
+            folder.mkdir()
             for file, value in wanted.items():
                 (folder / file).write_text(str(value))
         except OSError:
             _remove_cgroups([folder])
-            made = [found for found in made if found != folder]
+        else:
+            made.append(folder)
     return made
 
 

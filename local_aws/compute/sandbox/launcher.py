@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from local_aws.compute.sandbox import kernel, network, root, users
 from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, SandboxSpec
@@ -77,8 +78,7 @@ def _let_in(spec: SandboxSpec, child: int, channel: socket.socket) -> None:
     if not message:
         return
     for name in ("uid_map", "gid_map"):
-        with open(f"/proc/{child}/{name}", "w") as file:
-            file.write(f"0 {HOST_ID} {ID_COUNT}")
+        Path(f"/proc/{child}/{name}").write_text(f"0 {HOST_ID} {ID_COUNT}")
     network.relay(spec, descriptors[0])
     channel.sendall(b"g")
 
@@ -86,15 +86,18 @@ def _let_in(spec: SandboxSpec, child: int, channel: socket.socket) -> None:
 def _become(spec: SandboxSpec, channel: socket.socket) -> None:
     """Turn this process into the sandbox's first one; never returns."""
     try:
+        # Asked before the machine's files are out of sight.
+        grouped = any(Path(group, file).exists() for group in spec.cgroups for file in _MEMORY_FILES)
         _isolate(spec, channel)
         account = users.find(spec.user)
-        _drop(spec, account)
+        _drop(spec, account, grouped)
         os.chdir(spec.cwd)
     except BaseException as error:
         _end(_NO_SANDBOX, f"the sandbox could not be made: {error}")
     # Docker's words: https://docs.docker.com/engine/containers/run/#exit-status
     try:
-        os.execvpe(spec.argv[0], spec.argv, {"HOME": account.home, "HOSTNAME": spec.hostname, **spec.environment})
+        variables = {"HOME": account.home, "HOSTNAME": spec.hostname, **spec.environment}
+        os.execvpe(spec.argv[0], spec.argv, variables)  # noqa: S606 - the program of the sandbox
     except FileNotFoundError:
         where = "" if "/" in spec.argv[0] else " in $PATH"
         _end(_NOT_FOUND, f'exec: "{spec.argv[0]}": executable file not found{where}')
@@ -112,8 +115,7 @@ def _isolate(spec: SandboxSpec, channel: socket.socket) -> None:
     os.setsid()
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET)
     for group in spec.cgroups:
-        with open(os.path.join(group, "cgroup.procs"), "w") as file:
-            file.write("0")
+        Path(group, "cgroup.procs").write_text("0")
     kernel.unshare(kernel.CLONE_NEWCGROUP)
     kernel.set_hostname(spec.hostname)
     namespace = network.start_loopback()
@@ -124,14 +126,17 @@ def _isolate(spec: SandboxSpec, channel: socket.socket) -> None:
         raise OSError("the launcher has ended")
 
 
-def _drop(spec: SandboxSpec, account: users.Account) -> None:
-    """Become the sandbox's user, with no more rights than a container's."""
+def _drop(spec: SandboxSpec, account: users.Account, memory_grouped: bool) -> None:
+    """Become the sandbox's user, with no more rights than a container's.
+
+    :param memory_grouped: whether a control group bounds its memory
+    """
     limits = spec.limits
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_NPROC, limits.processes)
     _limit(resource.RLIMIT_NOFILE, 65_536)
-    if not any(os.path.exists(os.path.join(group, file)) for group in spec.cgroups for file in _MEMORY_FILES):
+    if not memory_grouped:
         _limit(resource.RLIMIT_DATA, limits.memory_bytes)
     for number in range(_LAST_CAPABILITY + 1):
         if number not in _CAPABILITIES:

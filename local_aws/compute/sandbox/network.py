@@ -23,7 +23,7 @@ from local_aws.compute.sandbox.spec import SandboxSpec
 
 PROXY_PORT = 3128
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-_SERVING_PORT = 8080
+SERVING_PORT = 8080
 # linux/sockios.h and linux/if.h
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _BACKLOG = 512
@@ -96,7 +96,7 @@ def _in_thread(work: Callable[[], Coroutine[Any, Any, None]], namespace: int | N
 
 async def _lead_in(listener: socket.socket) -> None:
     """Lead connections to the sandbox's server; this thread is in its network, the listener in the machine's."""
-    await join(listener, "127.0.0.1", _SERVING_PORT)
+    await join(listener, "127.0.0.1", SERVING_PORT)
 
 
 async def _serve(

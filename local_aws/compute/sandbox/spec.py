@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -103,8 +104,18 @@ class SandboxSpec:
 
 
 def owned_by_sandbox(path: Path) -> None:
-    """Give a directory and all in it to the sandbox's user 0. Links are not followed."""
-    os.chown(path, HOST_ID, HOST_ID, follow_symlinks=False)
+    """Give a directory and all in it to the sandbox's user 0, and let its other users read it.
+
+    Links are not followed. This process's umask may be that of a service, which lets nobody else read.
+    """
+    _give(path)
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
-            os.chown(os.path.join(folder, name), HOST_ID, HOST_ID, follow_symlinks=False)
+            _give(Path(folder, name))
+
+
+def _give(path: Path) -> None:
+    os.chown(path, HOST_ID, HOST_ID, follow_symlinks=False)
+    mode = path.lstat().st_mode
+    if not stat.S_ISLNK(mode):
+        path.chmod(stat.S_IMODE(mode) | 0o444 | (0o111 if stat.S_ISDIR(mode) or mode & 0o100 else 0))

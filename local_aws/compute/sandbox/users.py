@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 _MAX_BYTES = 1024 * 1024
 
@@ -54,7 +55,7 @@ def _group(name: str) -> int:
 
 def _entries(path: str, count: int) -> list[list[str]]:
     try:
-        with open(path, errors="replace") as file:
+        with Path(path).open(errors="replace") as file:
             lines = file.read(_MAX_BYTES).splitlines()
     except OSError:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -20,12 +21,31 @@ from slipway.board.app import app
 from tests.unit.board.world import World
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    """An empty database in memory."""
+def _in_memory() -> Engine:
+    return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+
+
+def _file(engine: Engine) -> sqlite3.Connection:
+    made = engine.raw_connection().driver_connection
+    assert isinstance(made, sqlite3.Connection)
+    return made
+
+
+@pytest.fixture(scope="session")
+def _tables() -> Iterator[sqlite3.Connection]:
+    """A database with Airflow's tables: each test's is a copy, because it takes long to create them."""
     models.import_all_models()
-    made = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    made = _in_memory()
     Base.metadata.create_all(made)
+    yield _file(made)
+    made.dispose()
+
+
+@pytest.fixture
+def engine(_tables: sqlite3.Connection) -> Iterator[Engine]:
+    """An empty database in memory."""
+    made = _in_memory()
+    _tables.backup(_file(made))
     yield made
     made.dispose()
 
