@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.unit.image_samples import BASE, DOCKERFILE, KEY, PREFIX, source_zip
+from tools.settings import ROOT
 from tools.supervisor import Status
 
 pytestmark = pytest.mark.e2e
@@ -57,7 +60,17 @@ def stopped(slipway, build_id: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def first_build(slipway) -> str:
+def model(slipway) -> Iterator[None]:
+    """The model file that names an image, with its stack."""
+    file = slipway.include / "models" / f"{PREFIX}.yaml"
+    shutil.copy(ROOT / "include" / "models" / file.name, file)
+    slipway.wait_dag(DAG)
+    yield
+    file.unlink()
+
+
+@pytest.fixture(scope="module")
+def first_build(slipway, model) -> str:
     """The run that has built the first image."""
     run_id = uploaded(slipway, source_zip())
     assert slipway.wait_end(DAG, run_id) == "success", slipway.story(DAG, run_id)
