@@ -57,7 +57,7 @@ def run(settings: Settings, credentials: Credentials) -> None:
     store = Store(settings.state_dir / "local_aws.sqlite", disk)
     journal = Journal(store)
     gateway = Gateway(settings, journal, disk)
-    parts = services.build(settings, store)
+    parts = services.build(settings, store, disk)
     gateway.roles.recorder = _recorder(calls)
     front = Front(gateway, calls, Admission(gateway, settings.hosts), disk, faults=settings.faults)
     for part in parts:
@@ -67,9 +67,12 @@ def run(settings: Settings, credentials: Credentials) -> None:
             gateway.stacks.add_resource_type(type_name, resource_type)
         if part.invoke:
             front.invoke, front.needs = part.invoke, part.service.needs
-    sagemaker, autoscaling, *_ = (part.service for part in parts)
+        if part.download:
+            front.download = part.download
+    sagemaker, autoscaling, ecr, codebuild, *_ = (part.service for part in parts)
     views = SageMakerViews(store, sagemaker)
-    front.console = Console(Sources(gateway.views, gateway.cloudwatch, views, autoscaling, settings), credentials)
+    sources = Sources(gateway.views, gateway.cloudwatch, views, autoscaling, ecr, codebuild, settings)
+    front.console = Console(sources, credentials)
     # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.
     loop = InvocationLoop()
     # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.

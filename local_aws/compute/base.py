@@ -123,6 +123,8 @@ class ContainerSpec:
 
     :param name: unique among the running ones, shown in logs and process lists
     :param opt_ml: the directory that the container sees as /opt/ml
+    :param network: whether an image of one's own reaches the internet; the built-in algorithms never do
+    :param port: of this machine, at which `serve` is reached
     """
 
     name: str
@@ -130,6 +132,8 @@ class ContainerSpec:
     command: Literal["train", "serve"]
     opt_ml: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    network: bool = True
+    port: int | None = None
 
 
 class Container(Protocol):
@@ -151,9 +155,19 @@ class Container(Protocol):
 class Compute(Protocol):
     """A way to run containers; every method may be called by any thread."""
 
+    def pull(self, client: Any, image: str) -> str:
+        """Bring an image to this machine.
+
+        :param client: boto3's of ECR, as the role that pulls
+        :param image: its URI
+        :returns: the URI by which `start` knows this very image, whatever its tag names later
+        :raises UnknownImage: it cannot be pulled
+        """
+
     def start(self, spec: ContainerSpec) -> Container:
         """Start a container.
 
+        :param spec: with the URI that `pull` has returned
         :raises UnknownImage: nothing is registered for the image
         """
 
@@ -222,6 +236,7 @@ class TrainingSpec:
     :param metric_definitions: (name, regular expression with one group) pairs, beside the algorithm's own
     :param role_arn: the role that reads the data and writes the artifact and the log; empty for SageMaker itself
     :param checkpoints: S3Uri and LocalPath of CheckpointConfig; None without
+    :param network: whether its container may use a network
     """
 
     account_id: str
@@ -239,6 +254,7 @@ class TrainingSpec:
     metric_definitions: tuple[tuple[str, str], ...] = ()
     role_arn: str = ""
     checkpoints: tuple[str, str] | None = None
+    network: bool = True
 
     @classmethod
     def from_request(cls, account_id: str, region: str, job_arn: str, request: Mapping[str, Any]) -> Self:
@@ -263,6 +279,7 @@ class TrainingSpec:
             checkpoints=(checkpoints["S3Uri"], checkpoints.get("LocalPath") or DEFAULT_CHECKPOINTS)
             if checkpoints
             else None,
+            network=not request.get("EnableNetworkIsolation", False),
         )
 
 
@@ -345,6 +362,7 @@ class VariantSpec:
     :param capture: what is captured of its requests, None for nothing
     :param config_name: its endpoint configuration, which its metrics name too
     :param role_arn: the role that reads the model and writes the log; empty for SageMaker itself
+    :param network: whether its containers may use a network
     """
 
     name: str
@@ -357,6 +375,7 @@ class VariantSpec:
     capture: CaptureSpec | None = None
     config_name: str = ""
     role_arn: str = ""
+    network: bool = True
 
 
 class InvokeResult(NamedTuple):

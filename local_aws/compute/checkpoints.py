@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.compute import s3
 from local_aws.compute.base import ContainerFailed
+from local_aws.compute.inside import open_inside
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Checkpoints:
         self._prefix = key if not key or key.endswith("/") else f"{key}/"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._copy_again, name="checkpoints", daemon=True)
-        # By path: size and time of what was copied.
+        # By path below it: size and time of what was copied.
         self._copied: dict[Path, tuple[int, int]] = {}
 
     def begin(self) -> None:
@@ -75,7 +77,7 @@ class Checkpoints:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         self._client.download_file(self._bucket, key, str(target))
-        self._copied[target] = _state(target)
+        self._copied[target.relative_to(self._folder.resolve())] = _state(target.stat())
 
     def end(self) -> None:
         """Upload what is left; the container has ended.
@@ -100,15 +102,16 @@ class Checkpoints:
     def _upload(self) -> None:
         for path in sorted(self._folder.rglob("*")):
             # A link could lead out of the directory.
-            if path.is_symlink() or not path.is_file():
+            file = open_inside(path, self._folder)
+            if file is None:
                 continue
-            state = _state(path)
-            if self._copied.get(path.resolve()) != state:
-                key = self._prefix + path.relative_to(self._folder).as_posix()
-                self._client.upload_file(str(path), self._bucket, key)
-                self._copied[path.resolve()] = state
+            with file:
+                state = _state(os.fstat(file.fileno()))
+                name = path.relative_to(self._folder)
+                if self._copied.get(name) != state:
+                    self._client.upload_fileobj(file, self._bucket, self._prefix + name.as_posix())
+                    self._copied[name] = state
 
 
-def _state(path: Path) -> tuple[int, int]:
-    found = path.stat()
+def _state(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns

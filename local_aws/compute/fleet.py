@@ -61,12 +61,22 @@ def _answers_ping(port: int) -> bool:
 class Instance:
     """One model server; its own thread keeps it running until it is closed."""
 
-    def __init__(self, compute: Compute, spec: VariantSpec, opt_ml: Path, new_log: Callable[[str], LogStream]) -> None:
+    def __init__(
+        self,
+        compute: Compute,
+        spec: VariantSpec,
+        opt_ml: Path,
+        new_log: Callable[[str], LogStream],
+        pull: Callable[[], str],
+    ) -> None:
         self.name = f"i-{uuid.uuid4().hex[:17]}"
         self._compute = compute
         self._spec = spec
         self._opt_ml = opt_ml
         self._new_log = new_log
+        # Each new instance pulls its image, as on AWS; a server that is started again does not.
+        self._pull = pull
+        self._image: str | None = None
         # Guards all below; acquire and release take it on the event loop, so it must never be held for long.
         self._changed = threading.Condition()
         self._port: int | None = None
@@ -172,6 +182,8 @@ class Instance:
         )
 
     def _start(self) -> tuple[Container, int]:
+        if self._image is None:
+            self._image = self._pull()
         port = _free_port()
         environment = {
             "SAGEMAKER_BIND_TO_PORT": str(port),
@@ -179,7 +191,15 @@ class Instance:
             **self._spec.environment,
         }
         container = self._compute.start(
-            ContainerSpec(self.name, self._spec.image, "serve", self._opt_ml, environment),
+            ContainerSpec(
+                self.name,
+                self._image,
+                "serve",
+                self._opt_ml,
+                environment,
+                network=self._spec.network,
+                port=port,
+            ),
         )
         with self._changed:
             self._container = container

@@ -24,7 +24,6 @@ from local_aws.compute.capture import DataCapture
 from local_aws.compute.endpoint_metrics import EndpointMetrics
 from local_aws.compute.endpoint_update import Bake, EndpointActions, EndpointUpdate, Watch
 from local_aws.compute.fleet import SHUTDOWN_DRAIN_SECONDS, SHUTDOWN_GRACE_SECONDS, Fleet, Instance, close_all
-from local_aws.compute.images import algorithm
 from local_aws.compute.invocation import MAX_BODY_BYTES, InstanceLost, ask_model, error, forwarded_headers
 from local_aws.compute.logs import LogStream
 from local_aws.compute.model_connection import ModelConnections, Unreachable
@@ -32,6 +31,7 @@ from local_aws.compute.rolling_update import RollingUpdate
 from local_aws.compute.route import Route
 from local_aws.compute.update_policy import UpdatePolicy
 from local_aws.compute.utilization import Utilization
+from local_aws.compute.variant_image import pull_image
 from local_aws.settings import Clock
 
 # A request that finds a closing fleet reads the route again, at most this often.
@@ -98,7 +98,7 @@ class Hosting:
 
         :raises ContainerFailed: a fleet did not become healthy
         """
-        with self._operation(key), self._downloaded(key, variants) as folder:
+        with self._operation(key), self._downloaded(key, variants) as (folder, variants):
             fleets = [
                 Fleet(spec, folder / spec.name, self._new_instances(key, spec, folder / spec.name, spec.instance_count))
                 for spec in variants
@@ -120,7 +120,7 @@ class Hosting:
         :raises Interrupted: the local AWS stops
         """
         bake = Bake(policy, watch, clock)
-        with self._operation(key), self._downloaded(key, variants) as folder:
+        with self._operation(key), self._downloaded(key, variants) as (folder, variants):
             bake.check()
             actions = EndpointActions(partial(self._new_instances, key), self._wait_ready, partial(self._replace, key))
             update = EndpointUpdate(actions, self._routes[key], variants, folder, policy, bake)
@@ -130,12 +130,17 @@ class Hosting:
                 blue_green_update.deploy(update)
 
     @contextlib.contextmanager
-    def _downloaded(self, key: EndpointKey, variants: Sequence[VariantSpec]) -> Iterator[Path]:
-        """Yield a directory with the variants' models, which is removed if they are not deployed."""
+    def _downloaded(
+        self, key: EndpointKey, variants: Sequence[VariantSpec]
+    ) -> Iterator[tuple[Path, Sequence[VariantSpec]]]:
+        """Yield a directory with the variants' models, which is removed if they are not deployed.
+
+        With it come the variants with the digests of their images, so that a tag that moves changes no endpoint.
+        """
         folder = self._folder / key.region / key.account_id / key.name / uuid.uuid4().hex
         try:
-            for variant in variants:
-                algorithm(variant.image)
+            pinned = [replace(variant, image=self.resolve(key, variant)) for variant in variants]
+            for variant in pinned:
                 # The instances of a variant share the directory: model servers only read it.
                 model = folder / variant.name / "model"
                 if variant.model_data_url:
@@ -143,13 +148,22 @@ class Hosting:
                     s3.download_model(client, variant.model_data_url, model)
                 else:
                     model.mkdir(parents=True)
-            yield folder
+            yield folder, pinned
         except BaseException:
             s3.remove_folder(folder)
             raise
 
+    def resolve(self, key: EndpointKey, variant: VariantSpec) -> str:
+        """Pull a variant's image and return its URI with the digest; worker threads only.
+
+        :raises ContainerFailed: it cannot be pulled
+        """
+        return pull_image(self._settings, self._compute, key, variant)
+
     def _new_instances(self, key: EndpointKey, variant: VariantSpec, opt_ml: Path, count: int) -> list[Instance]:
         client = self._settings.client("logs", key.account_id, key.region, variant.role_arn)
+
+        pull = partial(self.resolve, key, variant)
 
         def new_log(stream: str) -> LogStream:
             return LogStream(client, f"/aws/sagemaker/Endpoints/{key.name}", stream)
@@ -157,7 +171,7 @@ class Hosting:
         with self._lock:
             if self._stopped:
                 raise ContainerFailed("The local AWS is stopping.")
-            new = [Instance(self._compute, variant, opt_ml, new_log) for _ in range(count)]
+            new = [Instance(self._compute, variant, opt_ml, new_log, pull) for _ in range(count)]
             self._instances.update(new)
         self._utilization.watch(key, variant.name, new)
         return new

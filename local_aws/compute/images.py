@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 
 from local_aws.compute.algorithms.xgboost.metrics import METRIC_DEFINITIONS as XGBOOST_METRIC_DEFINITIONS
-from local_aws.compute.base import UnknownImage
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,13 @@ def image_tag(image: str) -> str:
     return (match["tag"] if match else None) or "latest"
 
 
-def algorithm(image: str) -> Algorithm:
-    """Return the algorithm for an image URI of any account, region and tag.
-
-    :raises UnknownImage: no algorithm is registered for the repository
-    """
+def algorithm(image: str) -> Algorithm | None:
+    """Return the built-in algorithm for an image URI of any account, region and tag; None for an image of one's own."""
     match = _IMAGE.match(image)
-    found = ALGORITHMS.get(match["repository"]) if match else None
-    if found is None:
-        raise UnknownImage(
-            "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are "
-            f"incorrect: {image} (repositories known here: {', '.join(sorted(ALGORITHMS))})"
-        )
-    return found
+    return ALGORITHMS.get(match["repository"]) if match else None
+
+
+def metric_definitions(image: str) -> tuple[tuple[str, str], ...]:
+    """Return what an image's algorithm reports by itself; nothing for an image of one's own."""
+    found = algorithm(image)
+    return found.metric_definitions if found else ()

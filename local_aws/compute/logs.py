@@ -35,15 +35,18 @@ class LogStream:
         self._sender.start()
 
     def write(self, line: str) -> None:
-        """Queue a line; control characters become #nnn in octal, a tab #011, as in SageMaker's logs."""
-        message = "".join(char if char >= " " else f"#{ord(char):03o}" for char in line)
-        message = message.encode()[:_MAX_EVENT_BYTES].decode(errors="ignore")
+        """Queue a line."""
+        message = self._message(line).encode()[:_MAX_EVENT_BYTES].decode(errors="ignore")
         if not message:
             # CloudWatch Logs refuses empty events.
             return
         with self._changed:
             self._events.append({"timestamp": int(time.time() * 1000), "message": message})
             self._changed.notify()
+
+    def _message(self, line: str) -> str:
+        """Return the text of a line's event: control characters are #nnn in octal, a tab #011, as in SageMaker's."""
+        return "".join(char if char >= " " else f"#{ord(char):03o}" for char in line)
 
     def close(self) -> None:
         """Send the remaining lines and return when they are sent."""

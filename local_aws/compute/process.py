@@ -17,19 +17,30 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from local_aws.compute.base import Container, ContainerSpec
-from local_aws.compute.forked import IDLE_THREADS, Fork, ForkParent, forkable
+from local_aws.compute.built_in_environment import environment_of
+from local_aws.compute.docker.containers import ImageContainers
+from local_aws.compute.docker.store import ImageStore
+from local_aws.compute.docker.tools import images_folder
+from local_aws.compute.forked import Fork, ForkParent, forkable
 from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
-from local_aws.compute.usage import Usage, usage_of
+from local_aws.compute.sandbox.disk import too_much
+from local_aws.compute.sandbox.spec import Limits
+from local_aws.compute.usage import Usage, usage_of_tree
 
 _log = logging.getLogger(__name__)
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 _OPT_ML = Path("/opt/ml")
+_MAX_LINE = 256 * 1024
+_CHECK_SECONDS = 1.0
+# Of a training job's /opt/ml, and of a model server's.
+_MAX_WRITTEN_BYTES = 10 * 1024**3
 # The shell mounts first and then executes the program, which keeps the recorded pid.
 _MOUNT_AND_RUN = 'mount --bind "$1" /opt/ml && shift && exec "$@"'
 
@@ -86,15 +97,36 @@ def _kill_group(pid: int, number: int) -> None:
 
 
 class ProcessContainer:
-    """A running process; its own thread waits for its end."""
+    """A running process; its own thread waits for its end.
 
-    def __init__(self, process: subprocess.Popen[str], record_path: Path) -> None:
+    :param on_end: called when no process of it is left
+    :param check: called while it runs; tells why it must be stopped, nothing while it may go on
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[str],
+        record_path: Path,
+        on_end: Callable[[], None] = lambda: None,
+        check: Callable[[], str] | None = None,
+    ) -> None:
         self._process = process
         self._record_path = record_path
+        self._on_end = on_end
+        self._stopped_because = ""
         self._ended = threading.Event()
         # Guards signals, so that none is sent after the system has got the pid back.
         self._reaping = threading.Lock()
         threading.Thread(target=self._reap, name=f"reap-{process.pid}", daemon=True).start()
+        if check:
+            threading.Thread(target=self._watch, args=(check,), name=f"watch-{process.pid}", daemon=True).start()
+
+    def _watch(self, check: Callable[[], str]) -> None:
+        while not self._ended.wait(_CHECK_SECONDS):
+            if reason := check():
+                self._stopped_because = reason
+                self._signal(signal.SIGKILL)
+                return
 
     def _reap(self) -> None:
         # The dead leader is not reaped before its group is killed, so that no other process gets the pid.
@@ -106,6 +138,7 @@ class ProcessContainer:
         with self._reaping:
             _kill_group(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._on_end()
             self._record_path.unlink(missing_ok=True)
             self._ended.set()
 
@@ -113,8 +146,11 @@ class ProcessContainer:
         """Yield the lines of stdout and stderr as they are written, until the process ends; one reader only."""
         assert self._process.stdout is not None  # noqa: S101 - opened by ProcessCompute.start
         with self._process.stdout as lines:
-            for line in lines:
+            # A line without an end is passed on in pieces, so that it fills no memory.
+            while line := lines.readline(_MAX_LINE):
                 yield line.rstrip("\r\n")
+        if self._stopped_because:
+            yield f"The container was stopped: {self._stopped_because}"
 
     def wait(self, timeout_seconds: float | None = None) -> int | None:
         """Return the exit status, negative for a signal; None when it still runs after the timeout."""
@@ -134,31 +170,55 @@ class ProcessContainer:
 
     def usage(self) -> Usage | None:
         """Return what the process has used; None when that is not known."""
-        return usage_of(self._process.pid)
+        return usage_of_tree(self._process.pid)
 
 
 class ProcessCompute:
     """The back end `process`; every method may be called by any thread.
 
     :param private_opt_ml: whether each process gets a private /opt/ml; by default where that is permitted
+    :param limits: of containers of images
+    :param most_bytes: that a container of an image may write
     """
 
-    def __init__(self, state_dir: Path, *, private_opt_ml: bool | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        private_opt_ml: bool | None = None,
+        limits: Limits | None = None,
+        most_bytes: int = _MAX_WRITTEN_BYTES,
+    ) -> None:
+        self._most_bytes = most_bytes
         self._private_opt_ml = can_mount() if private_opt_ml is None else private_opt_ml
         self._records = state_dir / "processes"
         self._records.mkdir(parents=True, exist_ok=True)
         modules = {name for found in ALGORITHMS.values() for name in (found.train_module, found.serve_module)}
         self._fork_parent = ForkParent(sorted(modules), _SOURCE_ROOT)
+        self._containers = ImageContainers(ImageStore(images_folder(state_dir)), state_dir / "sandboxes", limits)
+
+    def pull(self, client: Any, image: str) -> str:
+        """Bring an image of one's own to this machine; a built-in algorithm is here already.
+
+        :param client: boto3's of ECR, as the role that pulls
+        :param image: its URI
+        :returns: the URI with its digest; that of a built-in algorithm as it is
+        :raises UnknownImage: it cannot be pulled
+        """
+        return image if algorithm(image) else self._containers.images.pull(client, image)
 
     def start(self, spec: ContainerSpec) -> Container:
-        """Start an algorithm's program with this interpreter.
+        """Start an algorithm's program with this interpreter, or an image's in a sandbox.
 
-        :raises UnknownImage: nothing is registered for the image
+        :raises UnknownImage: nothing is registered for the image, and it has not been pulled
+        :raises ContainerFailed: this machine can run no images
         """
         program = algorithm(spec.image)
+        if program is None:
+            return self._start_image(spec)
         module = program.train_module if spec.command == "train" else program.serve_module
         arguments = [spec.command, "--version", image_tag(spec.image)]
-        environment = _environment(spec, _OPT_ML if self._private_opt_ml else spec.opt_ml)
+        environment = environment_of(spec, _SOURCE_ROOT, _OPT_ML if self._private_opt_ml else spec.opt_ml)
         record_path = self._records / f"{uuid.uuid4().hex}.json"
         if forkable(spec.environment):
             fork = Fork(module, arguments, environment, spec.opt_ml, self._private_opt_ml)
@@ -183,6 +243,18 @@ class ProcessCompute:
         record_path.write_text(_record(spec, process.pid))
         return ProcessContainer(process, record_path)
 
+    def _start_image(self, spec: ContainerSpec) -> Container:
+        sandbox, folder = self._containers.start(spec)
+        record_path = self._records / f"{uuid.uuid4().hex}.json"
+        record_path.write_text(_record(spec, sandbox.process.pid))
+
+        def clean() -> None:
+            sandbox.clean()
+            shutil.rmtree(folder, ignore_errors=True)
+
+        written = spec.opt_ml if spec.command == "train" else folder
+        return ProcessContainer(sandbox.process, record_path, clean, lambda: too_much(written, self._most_bytes))
+
     def reap_orphans(self) -> list[str]:
         """Kill the processes of a host that was killed itself and delete their files; return the containers' names.
 
@@ -201,32 +273,9 @@ class ProcessCompute:
                 reaped.append(record.name)
             shutil.rmtree(record.opt_ml, ignore_errors=True)
             path.unlink()
+        self._containers.reset()
         return reaped
 
 
 def _record(spec: ContainerSpec, pid: int) -> str:
     return json.dumps(asdict(ProcessRecord(spec.name, pid, process_start_time(pid) or "ended", str(spec.opt_ml))))
-
-
-def _environment(spec: ContainerSpec, root: Path) -> dict[str, str]:
-    """Return the program's environment: of the host's only the search paths, and above all no credentials.
-
-    :param root: the program's /opt/ml
-    """
-    channels = spec.opt_ml / "input" / "data"
-    names = sorted(entry.name for entry in channels.iterdir()) if channels.is_dir() else []
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(spec.opt_ml),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(_SOURCE_ROOT),
-        "PYTHONUNBUFFERED": "1",
-        **IDLE_THREADS,
-        "SM_INPUT_DIR": str(root / "input"),
-        "SM_INPUT_CONFIG_DIR": str(root / "input" / "config"),
-        "SM_MODEL_DIR": str(root / "model"),
-        "SM_OUTPUT_DIR": str(root / "output"),
-        "SM_OUTPUT_DATA_DIR": str(root / "output" / "data"),
-        **{f"SM_CHANNEL_{name.upper()}": str(root / "input" / "data" / name) for name in names},
-        **spec.environment,
-    }

@@ -84,22 +84,22 @@ def download_channel(client: Any, channel: Channel, folder: Path, region: str) -
         )
 
 
-def upload_folder(client: Any, folder: Path, uri: str) -> None:
+def upload_folder(client: Any, folder: Path, uri: str, archive: Path) -> None:
     """Upload the contents of a directory as one .tar.gz.
 
+    :param archive: the file that is written meanwhile
     :raises ContainerFailed: it cannot be written
     """
     bucket, key = _bucket_and_key(uri)
-    archive = folder.with_name(f"{folder.name}.tar.gz")
-    with tarfile.open(archive, "w:gz") as tar:
-        for entry in sorted(folder.iterdir()):
-            tar.add(entry, arcname=entry.name)
     try:
+        with tarfile.open(archive, "w:gz") as tar:
+            for entry in sorted(folder.iterdir()):
+                tar.add(entry, arcname=entry.name)
         client.upload_file(str(archive), bucket, key)
     except (ClientError, BotoCoreError, Boto3Error) as error:
         raise ContainerFailed(f"ClientError: Artifact upload failed:{error}") from error
     finally:
-        archive.unlink()
+        archive.unlink(missing_ok=True)
 
 
 def download_model(client: Any, uri: str, folder: Path) -> None:

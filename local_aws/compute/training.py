@@ -28,7 +28,8 @@ from local_aws.compute.base import (
     TrainingTransition,
 )
 from local_aws.compute.checkpoints import Checkpoints, folder_of
-from local_aws.compute.images import algorithm
+from local_aws.compute.images import metric_definitions
+from local_aws.compute.inside import open_inside, own_folder
 from local_aws.compute.logs import LogStream
 from local_aws.compute.metrics import FinalMetrics
 
@@ -39,6 +40,7 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 STOP_GRACE_SECONDS = 120
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html
 _MAX_FAILURE_REASON = 1024
+_MAX_FAILURE_BYTES = 64 * 1024
 
 # The StatusMessages of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SecondaryStatusTransition.html
 _MESSAGES = {
@@ -118,8 +120,8 @@ class TrainingRun:
 
     def _run(self) -> tuple[SecondaryStatus, str]:
         self._report(SecondaryStatus.STARTING)
-        definitions = algorithm(self._spec.image).metric_definitions
-        self._metrics = FinalMetrics(definitions + self._spec.metric_definitions)
+        image = self._compute.pull(self._client("ecr"), self._spec.image)
+        self._metrics = FinalMetrics(metric_definitions(image) + self._spec.metric_definitions)
         self._pause()
         self._started_at = datetime.now(UTC)
         deadline = time.monotonic() + self._spec.max_runtime_seconds
@@ -127,7 +129,7 @@ class TrainingRun:
         self._prepare()
         self._pause()
         self._report(SecondaryStatus.TRAINING)
-        status = self._train(deadline)
+        status = self._train(image, deadline)
         self._report(SecondaryStatus.UPLOADING)
         return status, self._upload()
 
@@ -176,8 +178,10 @@ class TrainingRun:
             s3.download_channel(client, channel, folder, spec.region)
         _write_json(config / "inputdataconfig.json", channels)
 
-    def _train(self, deadline: float) -> SecondaryStatus:
+    def _train(self, image: str, deadline: float) -> SecondaryStatus:
         """Run the container until it or the job ends.
+
+        :param image: the very image that was pulled
 
         :raises ContainerFailed: it ended with an error
         """
@@ -191,7 +195,9 @@ class TrainingRun:
         checkpoints = self._checkpoints()
         if checkpoints:
             checkpoints.begin()
-        container = self._compute.start(ContainerSpec(spec.job_name, spec.image, "train", self._opt_ml, environment))
+        container = self._compute.start(
+            ContainerSpec(spec.job_name, image, "train", self._opt_ml, environment, network=spec.network)
+        )
         reader = threading.Thread(target=self._read_logs, args=(container,), name=f"log-{spec.job_name}", daemon=True)
         reader.start()
         try:
@@ -245,11 +251,14 @@ class TrainingRun:
 
     def _failure(self, exit_status: int) -> str:
         code = 128 - exit_status if exit_status < 0 else exit_status
-        path = self._opt_ml / "output" / "failure"
-        text = path.read_text(errors="replace").strip() if path.is_file() else ""
+        file = open_inside(self._opt_ml / "output" / "failure", self._opt_ml)
+        text = ""
+        if file:
+            with file:
+                text = file.read(_MAX_FAILURE_BYTES).decode(errors="replace").strip()
         if not text:
             text = "See job logs for more information"
-            if exit_status == -signal.SIGKILL:
+            if code == 128 + signal.SIGKILL:
                 text = "The container was killed; it may have run out of memory"
         if not text.startswith(("ClientError:", "AlgorithmError:")):
             text = f"AlgorithmError: {text}"
@@ -259,10 +268,12 @@ class TrainingRun:
     def _upload(self) -> str:
         client = self._client("s3")
         base = f"{self._spec.s3_output_uri.rstrip('/')}/{self._spec.job_name}/output"
-        output = self._opt_ml / "output" / "data"
+        output = own_folder(self._opt_ml, "output", "data")
+        # Beside the directory, for in it the container may have put a link by this name.
+        archive = self._opt_ml.with_name(f"{self._opt_ml.name}.tar.gz")
         if any(output.iterdir()):
-            s3.upload_folder(client, output, f"{base}/output.tar.gz")
-        s3.upload_folder(client, self._opt_ml / "model", f"{base}/model.tar.gz")
+            s3.upload_folder(client, output, f"{base}/output.tar.gz", archive)
+        s3.upload_folder(client, own_folder(self._opt_ml, "model"), f"{base}/model.tar.gz", archive)
         return f"{base}/model.tar.gz"
 
 

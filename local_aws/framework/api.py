@@ -14,7 +14,7 @@ from typing import Any
 import botocore.session
 from botocore.model import ServiceModel
 
-from local_aws.framework.authorization import Guard, Needed
+from local_aws.framework.authorization import PASSED_TO, Guard, Needed
 from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, DiskFull, answering
 from local_aws.framework.store import Scope
 from local_aws.framework.validation import Validator, WrongType, project
@@ -77,15 +77,30 @@ def service_model(service_name: str) -> ServiceModel:
     return botocore.session.get_session().get_service_model(service_name)
 
 
+# A role that was handed over and cannot be assumed → the error.
+RoleRefusal = Callable[[Needed], ServiceError]
+
+
 class JsonService:
     """One AWS service that speaks JSON 1.1.
 
     :param service_name: boto3's name for it
     :param operations: what it can do, by operation name; each runs in a worker thread
+    :param invalid: the code of its errors about a request that its model does not allow
+    :param role_refusal: its error for a role that it cannot assume, SageMaker's unless given
     """
 
-    def __init__(self, service_name: str, operations: dict[str, Operation]) -> None:
+    def __init__(
+        self,
+        service_name: str,
+        operations: dict[str, Operation],
+        *,
+        invalid: str = "ValidationException",
+        role_refusal: RoleRefusal | None = None,
+    ) -> None:
         self.service_name = service_name
+        self._invalid = invalid
+        self._role_refusal = role_refusal or _could_not_assume
         self.operations = operations
         # Gets every call made inside the process; the HTTP front records the others.
         self.recorder: Recorder | None = None
@@ -173,8 +188,8 @@ class JsonService:
         if self.guard:
             self.guard.authorize(context, needed)
         request = self._checked(model.input_shape, parameters)
-        if self.guard:
-            self.guard.check_trust(context, needed)
+        if self.guard and (untrusted := self.guard.untrusted(context, needed)):
+            raise self._role_refusal(untrusted)
         if act := self._before.get(operation):
             act(context, request)
         result = self.operations[operation](context, request)
@@ -199,10 +214,20 @@ class JsonService:
         count = len(validator.failures)
         if count:
             errors = "error" if count == 1 else "errors"
-            raise ServiceError(
-                "ValidationException", f"{count} validation {errors} detected: {'; '.join(validator.failures)}"
-            )
+            raise ServiceError(self._invalid, f"{count} validation {errors} detected: {'; '.join(validator.failures)}")
         return converted
+
+
+def _could_not_assume(role: Needed) -> ServiceError:
+    """Word the refusal of a role as SageMaker does.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    """
+    return ServiceError(
+        "ValidationException",
+        f"Could not assume role {role.resource}. Please ensure that the role exists and allows principal "
+        f"'{role.keys[PASSED_TO]}' to assume the role.",
+    )
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

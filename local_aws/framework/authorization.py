@@ -17,11 +17,13 @@ class Needed:
     :param action: such as ``sagemaker:CreateModel``
     :param resource: an ARN; ``*`` for actions without resource-level permissions
     :param keys: the condition keys of the request and the resource, such as ``aws:RequestTag/team``
+    :param policy: the resource's own policy, a JSON text; empty where it has none
     """
 
     action: str
     resource: str = "*"
     keys: Mapping[str, Any] = field(default_factory=dict)
+    policy: str = ""
 
 
 def passing(role_arn: str, service: str) -> Needed:
@@ -59,12 +61,12 @@ class Guard(Protocol):
         :raises ServiceError: one of them is not
         """
 
-    def check_trust(self, scope: Scope, needed: Sequence[Needed]) -> None:
-        """Refuse roles that do not exist or do not trust the service that they are handed to.
+    def untrusted(self, scope: Scope, needed: Sequence[Needed]) -> Needed | None:
+        """Find a role that does not exist or does not trust the service that it is handed to.
 
         :param scope: the account
         :param needed: those with `PASS_ROLE` are looked at
-        :raises ServiceError: the service cannot assume one of them
+        :returns: the first such role; None where all can be assumed
         """
 
     def may(self, scope: Scope, role_arn: str, needed: Needed) -> bool:

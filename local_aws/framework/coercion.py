@@ -31,6 +31,25 @@ def coerced(shape: Any, value: Any, path: str = "") -> Any:
         ) from error
 
 
+def as_members(shape: Any, value: Any) -> Any:
+    """Rename a template's properties to the members of an API that writes them otherwise, such as ``BuildSpec``.
+
+    :param shape: botocore's model of the wanted value
+    :param value: the value
+    :returns: the value; a property that no member is like keeps its name
+    """
+    if shape.type_name == "structure" and isinstance(value, dict):
+        members = {name.lower(): name for name in shape.members}
+        renamed = {members.get(name.lower(), name): item for name, item in value.items()}
+        return {
+            name: as_members(shape.members[name], item) if name in shape.members else item
+            for name, item in renamed.items()
+        }
+    if shape.type_name == "list" and isinstance(value, list):
+        return [as_members(shape.member, item) for item in value]
+    return value
+
+
 def _scalar(type_name: str, value: Any) -> Any:
     if type_name == "string" and isinstance(value, bool):
         return str(value).lower()

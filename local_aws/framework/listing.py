@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local_aws.framework.api import ServiceError
-from local_aws.framework.store import FAMILY, Collection, Conditions, Scope
+from local_aws.framework.store import FAMILY, Collection, Conditions, Page, Scope
 
 # The first part of each token's content.
 _MARK = "after"
@@ -44,6 +44,51 @@ def paginate(
     if len(page) == len(ordered):
         return page, None
     return page, _token(key(page[-1]))
+
+
+def page_by_name(
+    collection: Collection, scope: Scope, size: int, token: str | None, *, under: str, conditions: Conditions
+) -> tuple[Page, str | None]:
+    """Return a page of the documents whose names begin with a text, which costs the rows of the page.
+
+    :param collection: where the documents are
+    :param scope: whose documents
+    :param size: of the page
+    :param token: the NextToken of the page before; None for the first page
+    :param under: what the names begin with; empty for all
+    :param conditions: more conditions, of SQL
+    :returns: name and document of each, and the NextToken of the next page or None
+    :raises ServiceError: the token was not made here
+    """
+    wanted: Conditions = [*conditions]
+    if under:
+        # Two bounds, so that SQLite reads a range of the key.
+        wanted += [("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")]
+    after = _position(token, ("",)) if token is not None else None
+    rows = collection.page(scope, size + 1, after, by="name", descending=False, conditions=wanted)
+    return rows[:size], (_token((rows[size - 1][0],)) if len(rows) > size else None)
+
+
+def page_newest(
+    collection: Collection, scope: Scope, size: int, token: str | None, *, descending: bool, conditions: Conditions
+) -> tuple[Page, str | None]:
+    """Return a page of documents by their CreationTime, which costs the rows of the page.
+
+    :param collection: where the documents are
+    :param scope: whose documents
+    :param size: of the page
+    :param token: the NextToken of the page before; None for the first page
+    :param descending: whether the newest comes first
+    :param conditions: more conditions, of SQL
+    :returns: name and document of each, and the NextToken of the next page or None
+    :raises ServiceError: the token was not made here
+    """
+    after = _position(token, (0.0, "")) if token is not None else None
+    rows = collection.page(scope, size + 1, after, by="created, name", descending=descending, conditions=conditions)
+    if len(rows) <= size:
+        return rows, None
+    name, last = rows[size - 1]
+    return rows[:size], _token((float(last["CreationTime"]), name))
 
 
 def _token(position: tuple[Any, ...]) -> str:

@@ -1,7 +1,8 @@
 """What an added service consists of: its API, its resource types, and how it starts and stops."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from local_aws.framework.api import JsonService
@@ -24,6 +25,12 @@ class InvocationResponse(NamedTuple):
 
 # Scope, endpoint name, request headers in lower case, body.
 Invoke = Callable[[Scope, str, dict[str, str], bytes], Awaitable[InvocationResponse]]
+# The paths of files that a service hands out by an address of its own making, which needs no other signature.
+DOWNLOADS_PATH = "/_local_aws/downloads/"
+# Path and query of such an address → the file; None for an address that nobody made.
+Download = Callable[[str, Mapping[str, str]], Path | None]
+# Account and region → ARN and tags of each resource.
+Tagged = Callable[[Scope], Iterator[tuple[str, dict[str, str]]]]
 # Scope, ARN of an alarm's action, the alarm as DescribeAlarms gives it.
 AlarmAction = Callable[[Scope, str, Mapping[str, Any]], None]
 
@@ -41,7 +48,9 @@ class ServiceParts:
     :param start: recovers what an earlier process left; called when the gateway answers requests
     :param stop: ends what runs; called while the gateway still answers requests
     :param invoke: answers ``/endpoints/{name}/invocations``; raises ServiceError
+    :param download: finds the file of an address below `DOWNLOADS_PATH`
     :param alarm_action: called on the event loop for each alarm with an action of ``autoscaling``
+    :param tagged: reads its resources for the tagging API
     """
 
     service: JsonService
@@ -49,4 +58,6 @@ class ServiceParts:
     start: Callable[[], None] = _nothing
     stop: Callable[[], None] = _nothing
     invoke: Invoke | None = None
+    download: Download | None = None
     alarm_action: AlarmAction | None = None
+    tagged: Tagged | None = None

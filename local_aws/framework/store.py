@@ -1,6 +1,7 @@
 """Documents of the added services, in one SQLite file that survives a kill of the process."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,6 +252,8 @@ class Store:
         self._database = Database(path, disk)
         # A change made under update() may read other documents.
         self.lock = self._database.lock
+        # Whether the current thread is in `together`.
+        self._joined = threading.local()
         self._database.change(self._create)
 
     def _create(self) -> None:
@@ -283,8 +286,34 @@ class Store:
         :param arguments: values of the marks
         :returns: the rows
         """
+        if self._is_joined:
+            # The transaction is tried again as a whole when there is no space.
+            return self._database.rows(statement, arguments)
         with self.lock:
             return self._disk.write(lambda: self._database.rows(statement, arguments))
+
+    def together(self, work: Callable[[], Result]) -> Result:
+        """Write several documents: all of them, or none when the process dies, the disk is full or the work raises.
+
+        :param work: reads and writes documents, and may be called again; nobody else writes meanwhile
+        :returns: its result
+        :raises DiskFull: as `Collection.put`
+        """
+        if self._is_joined:
+            return work()
+
+        def whole() -> Result:
+            self._joined.inside = True
+            try:
+                return work()
+            finally:
+                self._joined.inside = False
+
+        return self.written(lambda: self._database.change(whole))
+
+    @property
+    def _is_joined(self) -> bool:
+        return getattr(self._joined, "inside", False)
 
     def written(self, work: Callable[[], Result]) -> Result:
         """Do what writes documents; a thread that no request waits for waits for space, without the lock.
@@ -293,6 +322,8 @@ class Store:
         :returns: its result
         :raises DiskFull: there is no space, and nobody may wait
         """
+        if self._is_joined:
+            return work()
         while True:
             try:
                 return work()

@@ -9,7 +9,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from local_aws.compute.base import USER_AGENT
+from local_aws.codebuild import sessions
+from local_aws.compute import base
 from local_aws.front import connections
 from local_aws.front.asgi import KEPT_BODY_BYTES, AsgiScope, Receive, Send, answer, body_of, http_request, replayed
 from local_aws.front.error_answers import ErrorAnswer, error_answer
@@ -27,6 +28,9 @@ Application = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 Named = Callable[[HttpRequest], tuple[str, str, str]]
 # Records a call that a fault prevented: its request, outcome, status, request id and the fault's id.
 Recorded = Callable[[HttpRequest, str, int, str, str | None], None]
+
+# What the calls that services make name themselves.
+_OF_SERVICES = (base.USER_AGENT, sessions.USER_AGENT)
 
 
 class FaultInjection:
@@ -91,7 +95,8 @@ class FaultInjection:
 
         :param application: performs the call, records it and answers
         """
-        if USER_AGENT in dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"):
+        agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")
+        if any(name in agent for name in _OF_SERVICES):
             # Calls between AWS's own services have no faults.
             await application(scope, receive, send)
             return

@@ -14,7 +14,7 @@ from typing import Any
 from local_aws.framework.api import Needs, RequestContext, ServiceError
 from local_aws.framework.authorization import Needed
 from local_aws.framework.disk import UNAVAILABLE, UNAVAILABLE_STATUS, Disk, DiskFull
-from local_aws.framework.service_parts import Invoke
+from local_aws.framework.service_parts import Download, Invoke
 from local_aws.framework.store import Scope
 from local_aws.front import ledger
 from local_aws.front.admission import Admission, NotAdmitted
@@ -29,12 +29,13 @@ from local_aws.front.asgi import (
     http_request,
     replayed,
 )
+from local_aws.front.downloads import answer_download
 from local_aws.front.error_answers import error_answer
 from local_aws.front.fault_injection import FaultInjection, fault_met
 from local_aws.front.ledger import Call, Ledger, milliseconds_since
 from local_aws.front.own_paths import answer_own_path
 from local_aws.front.page_headers import for_pages
-from local_aws.front.paths import is_console, is_faults
+from local_aws.front.paths import is_console, is_download, is_faults
 from local_aws.front.routing import changes_something, operation_and_resource
 from local_aws.front.xml_answers import readable
 from local_aws.host.authentication import Caller
@@ -78,6 +79,8 @@ class Front:
         self.invoke: Invoke | None = None
         # What an invocation needs.
         self.needs: Needs | None = None
+        # Finds the files of addresses below DOWNLOADS_PATH.
+        self.download: Download | None = None
         # The console's pages.
         self.console: Asgi | None = None
         self.ready = False
@@ -119,7 +122,11 @@ class Front:
                 await answer(send, 404, {}, b'{"message": "Start the local AWS with --faults to inject faults."}')
             else:
                 await self._faults.control(scope, receive, send)
-        elif self._faults is None or not await self._faults.unserved(scope, receive):
+        elif self._faults is not None and await self._faults.unserved(scope, receive):
+            return
+        elif is_download(path):
+            await answer_download(self.download, scope, receive, send)
+        else:
             await answer_own_path(self._gateway, self.ready, scope, receive, send)
 
     async def _recorded(self, scope: AsgiScope, receive: Receive, send: Send) -> None:

@@ -26,13 +26,18 @@ _RESOURCE_MEMBERS = {
         "EndpointName",
         "TrainingJobName",
     ),
+    "codebuild": ("projectName", "name", "names", "ids", "id", "resourceArn"),
+    "ecr": ("repositoryName", "repositoryNames", "resourceArn"),
     "application-autoscaling": ("ResourceId", "ResourceIds", "ResourceARN", "ServiceNamespace"),
     "logs": ("logGroupName", "logGroupNamePrefix"),
     "monitoring": ("AlarmName", "AlarmNames", "DashboardName", "Namespace"),
     "iam": ("RoleName", "PolicyArn", "UserName", "PolicyName"),
     "sns": ("TopicArn", "Name"),
 }
-_READS = re.compile(r"(Get|Describe|List|Head|BatchGet|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)")
+_TEXTS = re.compile(rb'"(\w{1,64})"\s*:\s*"([^"\\]{1,512})"')
+_READS = re.compile(
+    r"(Get|Describe|List|Head|BatchGet|BatchCheck|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)"
+)
 
 
 def operation_and_resource(service: str, request: HttpRequest) -> tuple[str, str]:
@@ -159,7 +164,8 @@ def _json(body: bytes) -> dict[str, Any]:
     try:
         parameters = json.loads(body or b"{}")
     except (ValueError, RecursionError):
-        return {}
+        # Only the beginning of a long request is kept, such as of a layer's part.
+        return {name.decode(): value.decode("utf-8", "replace") for name, value in _TEXTS.findall(body)}
     return parameters if isinstance(parameters, dict) else {}
 
 

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.h
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -73,10 +73,11 @@ class Authentication:
     """Checks signatures.
 
     :param modules: ministack's modules by name
-    :param inside: the caller that the keys of twelve digits stand for; only this process has their secret
+    :param inside: the callers that the keys of twelve digits stand for, of which only this process has the secret: the
+        one that a request's User-Agent names, else the first
     """
 
-    def __init__(self, modules: Mapping[str, Any], inside: str) -> None:
+    def __init__(self, modules: Mapping[str, Any], inside: Sequence[str]) -> None:
         self._sigv4 = modules["ministack.core.sigv4"]
         self._iam = modules["ministack.core.iam_evaluator"]
         self._responses = modules["ministack.core.responses"]
@@ -120,7 +121,8 @@ class Authentication:
             self._check_body(claim, body, expected, key)
         arn = claim.credential.principal_arn
         if claim.credential.principal_type == "Root":
-            arn = self._inside
+            agent = fields_of(claim.head.headers).get("user-agent", "")
+            arn = next((name for name in self._inside if name in agent), self._inside[0])
         return Caller(arn, claim.credential.principal_id, claim.service, claim.credential.access_key_id)
 
     def _credential(self, access_key_id: str, token: str) -> Any:

@@ -26,8 +26,8 @@ PRIVATE_PARTS = {
     "ministack.services.iam": ("_access_keys", "_gen_id", "_now", "_users"),
 }
 
-# The caller that SageMaker acts as when it uses the account's objects, logs and metrics with its own keys.
-_INSIDE = "sagemaker.amazonaws.com"
+# The callers that services act as when they use the account's roles, objects, logs and metrics with their own keys.
+_INSIDE = ("sagemaker.amazonaws.com", "codebuild.amazonaws.com")
 _ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 

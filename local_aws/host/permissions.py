@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from local_aws.framework.api import RequestContext, ServiceError
+from local_aws.framework.api import RequestContext
 from local_aws.framework.authorization import PASS_ROLE, PASSED_TO, Needed
 from local_aws.framework.store import Scope
 from local_aws.host.refusal import AccessDenied, Decision, Refusal
@@ -28,6 +28,7 @@ PRIVATE_PARTS = {
         "_resolve_condition_key",
         "_resource_matches",
         "_service_principal_matches",
+        "combine_resource_policy",
         "evaluate",
         "resolve_principal",
     ),
@@ -75,22 +76,15 @@ class Permissions:
                 self._on_refusal(decision.refusal)
                 raise AccessDenied(decision.refusal)
 
-    def check_trust(self, scope: Scope, needed: Sequence[Needed]) -> None:
-        """Refuse roles that SageMaker cannot assume.
-
-        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    def untrusted(self, scope: Scope, needed: Sequence[Needed]) -> Needed | None:
+        """Find a role that does not exist or does not trust the service that it is handed to.
 
         :param scope: the account
         :param needed: those with `PASS_ROLE` are looked at
-        :raises ServiceError: there is no such role, or its trust policy does not name the service
+        :returns: the first such role; None where all can be assumed
         """
-        for one in needed:
-            if one.action == PASS_ROLE and not self.trusts(scope, one.resource, one.keys[PASSED_TO]):
-                raise ServiceError(
-                    "ValidationException",
-                    f"Could not assume role {one.resource}. Please ensure that the role exists and allows principal "
-                    f"'{one.keys[PASSED_TO]}' to assume the role.",
-                )
+        roles = (one for one in needed if one.action == PASS_ROLE)
+        return next((one for one in roles if not self.trusts(scope, one.resource, one.keys[PASSED_TO])), None)
 
     def may(self, scope: Scope, role_arn: str, needed: Needed) -> bool:
         """Tell whether a role is allowed an action, for a service that acts as it.
@@ -120,6 +114,11 @@ class Permissions:
             return None
         evaluated = self._context(scope, found, needed)
         result = self._evaluator.evaluate(evaluated, found.policies, *found.limits)
+        if needed.policy:
+            owner = needed.resource.split(":")[4]
+            result = self._evaluator.combine_resource_policy(
+                result, evaluated, needed.policy, owner, limits=tuple(found.limits)
+            )
         if result.decision == "Allow":
             return Decision(found.arn, needed, result.matched_sid)
         refusal = self._refusal(found, evaluated, needed, result.decision)

@@ -36,6 +36,8 @@ SERVICES = frozenset(
     {
         "application-autoscaling",
         "cloudformation",
+        "codebuild",
+        "ecr",
         "iam",
         "kms",
         "logs",
@@ -55,7 +57,7 @@ _NAMES_IN_HOST = {"resourcegroupstaggingapi": "tagging"}
 SIGNALS_PATH = "/_ministack/cfn-signal/"
 # The resource types of these services, and those that belong to no service.
 _TYPES = re.compile(
-    r"AWS::(ApplicationAutoScaling|CDK|CloudFormation|CloudWatch|IAM|KMS|Logs|S3|SageMaker|SNS|SQS)::\w+"
+    r"AWS::(ApplicationAutoScaling|CDK|CloudFormation|CloudWatch|CodeBuild|ECR|IAM|KMS|Logs|S3|SageMaker|SNS|SQS)::\w+"
 )
 _NO_CUSTOM_RESOURCES = (
     "A custom resource is made by a Lambda function, and the local AWS has no Lambda: see docs/local-aws.md."
@@ -99,6 +101,10 @@ class Services:
             return answered
 
         self._app.SERVICE_HANDLERS[name] = handle
+        # What ministack has of it itself is neither asked nor kept.
+        module = self._app.SERVICE_REGISTRY.get(name, {}).get("module")
+        for key in [key for key, of in self._app._state_map.items() if of == module]:
+            del self._app._state_map[key]
         self._router.SERVICE_PATTERNS[name] = {"target_prefixes": [f"{service.target_prefix}."]}
         self._iam_actions.SERVICE_TO_IAM_NAMESPACE.pop(name, None)
 

@@ -59,8 +59,18 @@ class EndpointDeployer:
         :param name: its name
         :param plan: what it is to be
         """
-        reason = self.restart(scope, name, plan)
-        self._end(scope, name, lambda endpoint: failed(endpoint, reason) if reason else deployed(endpoint, plan))
+        try:
+            pinned = self._pinned(scope, name, plan)
+        except ContainerFailed as error:
+            text = str(error)
+            self._end(scope, name, lambda endpoint: failed(endpoint, text))
+            return
+        reason = self.restart(scope, name, pinned)
+        self._end(scope, name, lambda endpoint: failed(endpoint, reason) if reason else deployed(endpoint, pinned))
+
+    def _pinned(self, scope: Scope, name: str, plan: Plan) -> Plan:
+        key = key_of(scope, name)
+        return plan.pinned(lambda variant: self._hosting.resolve(key, variant))
 
     def restart(self, scope: Scope, name: str, plan: Plan) -> str | None:
         """Start an endpoint's fleets without a change of its document.
@@ -89,6 +99,7 @@ class EndpointDeployer:
         """
         watch = _Watch(self, scope, name, policy, plan.role_arn)
         try:
+            plan = self._pinned(scope, name, plan)
             self._hosting.update(key_of(scope, name), plan.specs(), policy, watch, self._clock)
         except Interrupted:
             return

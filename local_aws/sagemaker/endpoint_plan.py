@@ -3,17 +3,22 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from local_aws.compute.base import CaptureSpec, VariantSpec
 from local_aws.compute.s3 import split_url
 from local_aws.framework.store import Document
-from local_aws.sagemaker.resources import EXECUTION_ROLE, now
+from local_aws.sagemaker.resources import EXECUTION_ROLE, NETWORK_ISOLATION, now
 
 # Data capture in an endpoint's document: as DescribeEndpoint shows it, and the whole configuration.
 CAPTURE_MEMBERS = ("DataCaptureConfig", "CaptureConfig")
+
+
+# In a variant's container, and of DescribeEndpoint:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeployedImage.html
+_RESOLVED = "ResolvedImage"
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class PlannedVariant:
         return VariantSpec(
             name=self.name,
             model_name=self.model_name,
-            image=self.container["Image"],
+            image=self.container.get(_RESOLVED, self.container["Image"]),
             model_data_url=self.container.get("ModelDataUrl"),
             instance_count=self.instance_count,
             weight=self.weight,
@@ -47,11 +52,20 @@ class PlannedVariant:
             capture=replace(capture, role_arn=role) if capture else None,
             config_name=config_name,
             role_arn=role,
+            network=not self.container.get(NETWORK_ISOLATION, False),
         )
+
+    def pinned(self, resolve: Callable[[VariantSpec], str]) -> "PlannedVariant":
+        """Return the variant with the digest of its image.
+
+        :param resolve: returns the image's URI with its digest
+        """
+        return replace(self, container={**self.container, _RESOLVED: resolve(self.spec("", None))})
 
     def summary(self) -> dict[str, Any]:
         """Return the variant as a ProductionVariantSummary of DescribeEndpoint."""
-        image = {"SpecifiedImage": self.container["Image"], "ResolvedImage": self.container["Image"]}
+        specified = self.container["Image"]
+        image = {"SpecifiedImage": specified, "ResolvedImage": self.container.get(_RESOLVED, specified)}
         return {
             "VariantName": self.name,
             "DeployedImages": [image | {"ResolutionTime": now()}],
@@ -116,6 +130,13 @@ class Plan:
         )
         settings = {member: endpoint.get(member) for member in CAPTURE_MEMBERS}
         return cls(endpoint["EndpointConfigName"], variants, settings)
+
+    def pinned(self, resolve: Callable[[VariantSpec], str]) -> "Plan":
+        """Return the plan with the digests of its images, so that a tag that moves changes no endpoint.
+
+        :param resolve: returns the image's URI with its digest
+        """
+        return replace(self, variants=tuple(variant.pinned(resolve) for variant in self.variants))
 
     @property
     def role_arn(self) -> str:

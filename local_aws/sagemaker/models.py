@@ -8,9 +8,10 @@ from typing import Any
 from local_aws.framework.api import Operation, RequestContext
 from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
+from local_aws.sagemaker.images import ImageCheck
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
-from local_aws.sagemaker.resources import EXECUTION_ROLE, ResourceKind, invalid, now, without
+from local_aws.sagemaker.resources import EXECUTION_ROLE, NETWORK_ISOLATION, ResourceKind, invalid, now, without
 from local_aws.sagemaker.tags import Tags, check
 
 _OFFERED = frozenset({"ContainerHostname", "Image", "ModelDataUrl", "Environment", "ModelPackageName", "Mode"})
@@ -22,13 +23,17 @@ class Models:
     :param store: where models are kept
     :param tags: of all resources
     :param objects: checks objects in S3
+    :param images: checks images
     :param packages: reads the Model Registry
     """
 
-    def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, packages: PackageContainers) -> None:
+    def __init__(
+        self, store: Store, tags: Tags, objects: ObjectCheck, images: ImageCheck, packages: PackageContainers
+    ) -> None:
         self._kind = ResourceKind.models(store)
         self._tags = tags
         self._objects = objects
+        self._images = images
         self._packages = packages
 
     def operations(self) -> dict[str, Operation]:
@@ -45,17 +50,17 @@ class Models:
 
         :param scope: the model's account and region
         :param model_name: its name
-        :returns: a container definition with Image and perhaps ModelDataUrl, Environment and the model's role
+        :returns: a container definition with Image and perhaps ModelDataUrl, Environment, role and isolation
         :raises ServiceError: there is no such model, or its model package is gone
         """
         model = self._kind.get(scope, model_name)
         container = model["PrimaryContainer"] if "PrimaryContainer" in model else model["Containers"][0]
-        role = {EXECUTION_ROLE: model[EXECUTION_ROLE]} if EXECUTION_ROLE in model else {}
+        whole = {member: model[member] for member in (EXECUTION_ROLE, NETWORK_ISOLATION) if member in model}
         if "ModelPackageName" not in container:
-            return {**container, **role}
+            return {**container, **whole}
         packaged = self._packages.container(scope, container["ModelPackageName"])
         environment = packaged.get("Environment", {}) | container.get("Environment", {})
-        return {**packaged, "Environment": environment, **role}
+        return {**packaged, "Environment": environment, **whole}
 
     def _create(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         check(parameters.get("Tags", []), context)
@@ -64,7 +69,7 @@ class Models:
         name = parameters["ModelName"]
         arn = self._kind.arn(context, name)
         document: Document = {
-            "EnableNetworkIsolation": False,
+            NETWORK_ISOLATION: False,
             **without(parameters, "Tags"),
             "ModelArn": arn,
             "CreationTime": now(),
@@ -83,9 +88,10 @@ class Models:
         if packaged == ("Image" in container) or (packaged and "ModelDataUrl" in container):
             raise invalid("Specify one of either Image and Model Data URL or ModelPackageName in container definition.")
         if packaged:
-            self._packages.container(context, container["ModelPackageName"])
+            container = self._packages.container(context, container["ModelPackageName"])
         elif "ModelDataUrl" in container:
             self._objects.require_object(context, container["ModelDataUrl"], role_arn)
+        self._images.require_image(context, container["Image"], role_arn)
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         models, token = page_of(

@@ -12,6 +12,7 @@ from local_aws.framework.store import Collection, Document, Scope, Store
 
 # The member of a model that names its role; what an endpoint has to run for the model says it too.
 EXECUTION_ROLE = "ExecutionRoleArn"
+NETWORK_ISOLATION = "EnableNetworkIsolation"
 
 
 def now() -> float:

@@ -59,8 +59,9 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     def may(scope: Scope, role_arn: str, needed: Needed) -> bool:
         return service.guard is None or service.guard.may(scope, role_arn, needed)
 
-    jobs = TrainingJobs(store, tags, objects, ImageCheck(may), new_run)
-    models = Models(store, tags, objects, PackageContainers(registered["DescribeModelPackage"]))
+    images = ImageCheck(may, compute_settings)
+    jobs = TrainingJobs(store, tags, objects, images, new_run)
+    models = Models(store, tags, objects, images, PackageContainers(registered["DescribeModelPackage"]))
     endpoints = Endpoints(store, tags, models, hosting, RollbackAlarms(compute_settings), settings)
     operations: dict[str, Operation] = {
         **tags.operations(),
@@ -94,4 +95,4 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         result = await hosting.invoke(key, body, headers, headers.get("x-amzn-sagemaker-target-variant"))
         return InvocationResponse(result.status, dict(result.headers), result.body)
 
-    return ServiceParts(service, types, start, stop, invoke)
+    return ServiceParts(service, types, start, stop, invoke, tagged=tags.everything)

@@ -13,9 +13,8 @@ from local_aws.compute.base import (
     TrainingResult,
     TrainingSpec,
     TrainingTransition,
-    UnknownImage,
 )
-from local_aws.compute.images import algorithm
+from local_aws.compute.images import metric_definitions
 from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.listing import page_of
@@ -213,10 +212,7 @@ def _with_metrics(specification: dict[str, Any]) -> dict[str, Any]:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
     """
-    try:
-        own = algorithm(specification["TrainingImage"]).metric_definitions
-    except UnknownImage:
-        own = ()
+    own = metric_definitions(specification["TrainingImage"])
     definitions = [{"Name": name, "Regex": regex} for name, regex in own]
     definitions += specification.get("MetricDefinitions", [])
     return {**specification, **({"MetricDefinitions": definitions} if definitions else {})}

@@ -165,4 +165,4 @@ def test_s3_uris():
     assert split_url("s3://bucket") == ("bucket", "")
     assert split_url("https://s3.us-west-2.amazonaws.com/bucket/a/b") == ("bucket", "a/b")
     with pytest.raises(ContainerFailed, match="https://x/y is not an S3 URI"):
-        upload_folder(None, Path(), "https://x/y")
+        upload_folder(None, Path(), "https://x/y", Path("x.tar.gz"))

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from local_aws.framework import store as store_module
-from local_aws.framework.listing import page_of
+from local_aws.framework.listing import page_by_name, page_newest, page_of
 from local_aws.framework.store import Scope, Store
 
 EARLIER = (
@@ -166,3 +166,67 @@ def test_a_page_and_a_change_cost_the_same_whatever_there_is(store):
     for size, *what in list(work):
         if size == 50:
             assert work[2000, *what] <= work[50, *what] + 5, (what, work)
+
+
+# --- several documents at once ----------------------------------------------------------------------------------------
+
+
+def test_together_writes_all_or_nothing(store):
+    names = store.collection("names")
+    names.put(SCOPE, "a", {"count": 1})
+
+    def change():
+        names.update(SCOPE, "a", lambda document: document.update(count=2))
+        names.put(SCOPE, "b", {"count": 1})
+        # What was written is seen within, and `together` within `together` is a part of it.
+        store.together(lambda: names.delete(SCOPE, "b"))
+        assert names.get(SCOPE, "b") is None
+        names.put(SCOPE, "c", {})
+
+    store.together(change)
+    assert (names.get(SCOPE, "a"), names.get(SCOPE, "c")) == ({"count": 2}, {})
+
+    def fail():
+        names.delete(SCOPE, "a")
+        names.put(SCOPE, "d", {})
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        store.together(fail)
+    assert (names.get(SCOPE, "a"), names.get(SCOPE, "d")) == ({"count": 2}, None)
+
+
+def test_together_is_one_write_which_the_disk_may_repeat(tmp_path):
+    class Counting(Writes):
+        writes = 0
+
+        def write(self, work):
+            self.writes += 1
+            return work()
+
+    disk = Counting()
+    made = Store(tmp_path / "store.sqlite", disk)
+    before = disk.writes
+    made.together(lambda: [made.collection("names").put(SCOPE, name, {}) for name in "abc"])
+    assert disk.writes == before + 1
+    made.close()
+
+
+def test_pages_by_name_are_of_a_part_of_the_names(store):
+    names = store.collection("names")
+    for name in ("a/1", "a/2", "a/3", "a:b/1", "b/1"):
+        names.put(SCOPE, name, {"CreationTime": 1})
+    page, token = page_by_name(names, SCOPE, 2, None, under="a/", conditions=[])
+    assert [name for name, _ in page] == ["a/1", "a/2"]
+    page, token = page_by_name(names, SCOPE, 2, token, under="a/", conditions=[])
+    assert ([name for name, _ in page], token) == (["a/3"], None)
+
+
+def test_pages_by_time_go_on_when_documents_come(store):
+    names = store.collection("names")
+    for number in range(3):
+        names.put(SCOPE, f"n{number}", {"CreationTime": number})
+    page, token = page_newest(names, SCOPE, 2, None, descending=True, conditions=[])
+    names.put(SCOPE, "newer", {"CreationTime": 9})
+    rest, last = page_newest(names, SCOPE, 2, token, descending=True, conditions=[])
+    assert ([name for name, _ in page], [name for name, _ in rest], last) == (["n2", "n1"], ["n0"], None)

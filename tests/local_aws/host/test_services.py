@@ -29,9 +29,9 @@ CALLS = {
     "events": ("list_rules", {}),
     "scheduler": ("list_schedules", {}),
     "stepfunctions": ("list_state_machines", {}),
-    "codebuild": ("list_projects", {}),
+    "codepipeline": ("list_pipelines", {}),
     "rds": ("describe_db_instances", {}),
-    "ecr": ("describe_repositories", {}),
+    "ecr-public": ("describe_repositories", {}),
     "apigateway": ("get_rest_apis", {}),
     "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
     "transfer": ("list_servers", {}),
@@ -107,7 +107,7 @@ def test_no_path_leads_past_the_list(local_aws, path):
         ("AWS::EC2::Instance", {}),
         ("AWS::Events::Rule", {"ScheduleExpression": "rate(1 minute)"}),
         ("AWS::S3ObjectLambda::AccessPoint", {}),
-        ("AWS::CodeBuild::Project", {}),
+        ("AWS::CodePipeline::Pipeline", {}),
     ],
 )
 def test_a_stack_cannot_have_what_is_closed(local_aws, kind, properties):

@@ -1,27 +1,27 @@
-"""The Resource Groups Tagging API, over SageMaker's resources.
+"""The Resource Groups Tagging API, over the resources of the added services.
 
 https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from local_aws.framework.api import JsonService, Operation, RequestContext, ServiceError
 from local_aws.framework.authorization import Needed
 from local_aws.framework.listing import paginate
-from local_aws.framework.service_parts import ServiceParts
-from local_aws.framework.store import Store
-from local_aws.sagemaker.tags import Tags, as_list
+from local_aws.framework.service_parts import ServiceParts, Tagged
+from local_aws.framework.store import Scope
 
 _PAGE_SIZE = 100
 
 
-def build(store: Store) -> ServiceParts:
+def build(sources: Sequence[Tagged]) -> ServiceParts:
     """Build the service.
 
-    :param store: where the tags are kept
+    :param sources: read the resources of each service
     :returns: what the gateway needs of it
     """
-    operations: dict[str, Operation] = {"GetResources": _Resources(Tags(store)).get}
+    operations: dict[str, Operation] = {"GetResources": _Resources(sources).get}
     service = JsonService("resourcegroupstaggingapi", operations)
     # "The actions in the table do not support resource-level permissions":
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonresourcegrouptaggingapi.html
@@ -30,23 +30,27 @@ def build(store: Store) -> ServiceParts:
 
 
 class _Resources:
-    def __init__(self, tags: Tags) -> None:
-        self._tags = tags
+    def __init__(self, sources: Sequence[Tagged]) -> None:
+        self._sources = sources
+
+    def _everything(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
+        for source in self._sources:
+            yield from source(scope)
 
     def get(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         types, filters = parameters.get("ResourceTypeFilters", []), parameters.get("TagFilters", [])
         if arns := parameters.get("ResourceARNList", []):
             if types or filters:
                 raise ServiceError("InvalidParameterException", "ResourceARNList excludes all other filters.")
-            found = [(arn, tags) for arn, tags in self._tags.everything(context) if arn in arns]
+            found = [(arn, tags) for arn, tags in self._everything(context) if arn in arns]
         else:
             found = [
                 (arn, tags)
-                for arn, tags in self._tags.everything(context)
+                for arn, tags in self._everything(context)
                 if tags and (not types or any(_is_of(arn, one) for one in types)) and _fits(tags, filters)
             ]
         page, token = paginate(
-            [{"ResourceARN": arn, "Tags": as_list(tags)} for arn, tags in found],
+            [{"ResourceARN": arn, "Tags": _as_list(tags)} for arn, tags in found],
             {
                 "MaxResults": parameters.get("ResourcesPerPage", _PAGE_SIZE),
                 **({"NextToken": token} if (token := parameters.get("PaginationToken")) else {}),
@@ -54,6 +58,10 @@ class _Resources:
             key=lambda one: (one["ResourceARN"],),
         )
         return {"ResourceTagMappingList": page, "PaginationToken": token or ""}
+
+
+def _as_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def _is_of(arn: str, wanted: str) -> bool:

@@ -1,0 +1,1 @@
+"""AWS CodeBuild: projects, and builds that run their buildspec's commands."""

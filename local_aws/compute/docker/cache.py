@@ -1,0 +1,144 @@
+"""Images that were pulled: one directory for each digest, which containers only read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local_aws.compute.base import ContainerFailed, UnknownImage
+from local_aws.compute.docker import layers, registry
+from local_aws.compute.docker.build import BASE_LABEL
+from local_aws.compute.docker.registry import NotInRegistry, Reference
+from local_aws.compute.docker.store import ImageStore, Layer
+from local_aws.compute.sandbox import box
+from local_aws.compute.sandbox.spec import owned_by_sandbox
+from local_aws.settings import DISK_RESERVE_BYTES
+
+_MAX_CONFIG_BYTES = 1024**2
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html allows more; a disk here does not.
+_MAX_BYTES = 10 * 1024**3
+
+
+@dataclass(frozen=True)
+class PulledImage:
+    """An image that containers can be started from.
+
+    :param lower: its files: the directories of its layers, the topmost first
+    :param config: Entrypoint, Cmd, Env, User and WorkingDir
+    """
+
+    lower: tuple[Path, ...]
+    config: Mapping[str, Any]
+
+
+class PulledImages:
+    """The pulled images of one compute; every method may be called by any thread.
+
+    :param store: where they are kept
+    """
+
+    def __init__(self, store: ImageStore) -> None:
+        self.store = store
+
+    def pull(self, client: Any, uri: str) -> str:
+        """Pull an image, as far as it is not here already.
+
+        The registry is asked each time, so that an image that has gone, or that the role may not pull, is an error.
+
+        :param client: boto3's of ECR, as the role that pulls
+        :param uri: of the image
+        :returns: the URI with the digest, by which `get` knows it
+        :raises UnknownImage: it cannot be pulled
+        :raises ContainerFailed: it cannot run here
+        """
+        name = registry.reference(uri)
+        if name is None:
+            raise _cannot_pull(uri, "it is not in ECR")
+        try:
+            found = registry.manifest(client, name)
+            with self.store.work_folder() as work:
+                # The configuration is fetched even if the image is here: so every pull needs the same permissions.
+                registry.download(client, name, found.config, work / "config.json", _MAX_CONFIG_BYTES)
+                if self._load(found.digest) is None:
+                    self._fill(client, name, found, work)
+        except (ClientError, BotoCoreError, NotInRegistry, layers.LayerError, OSError) as error:
+            raise _cannot_pull(uri, str(error)) from error
+        return name.at(found.digest)
+
+    def get(self, uri: str) -> PulledImage:
+        """Return an image that `pull` has brought.
+
+        :param uri: with the digest
+        :raises UnknownImage: it is not here
+        """
+        name = registry.reference(uri)
+        found = self._load(name.digest) if name and name.digest else None
+        if found is None:
+            raise _cannot_pull(uri, "it has not been pulled")
+        return found
+
+    def _path(self, digest: str) -> Path:
+        return self.store.folder / "pulled" / f"{digest.removeprefix('sha256:')}.json"
+
+    def _load(self, digest: str) -> PulledImage | None:
+        """Return an image if all its layers are here."""
+        try:
+            document = json.loads(self._path(digest).read_text())
+        except FileNotFoundError:
+            return None
+        lower = tuple(self.store.layer_folder(key) / "diff" for key in reversed(document["layers"]))
+        return PulledImage(lower, document["config"]) if all(folder.is_dir() for folder in lower) else None
+
+    def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
+        """Bring the layers that are not here, and note the image."""
+        document = json.loads((work / "config.json").read_text())
+        config = document.get("config") or {}
+        if BASE_LABEL not in (config.get("Labels") or {}):
+            raise ContainerFailed(
+                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. In process mode only "
+                "such images run, because they stand on this machine's Python; use --compute container for others."
+            )
+        if reason := box.why_not():
+            raise ContainerFailed(f"ClientError: {reason}")
+        self.store.base.require()
+        diff_ids = document["rootfs"]["diff_ids"]
+        if len(diff_ids) != len(found.layers):
+            raise NotInRegistry("its configuration names other layers than its manifest")
+        left = min(_MAX_BYTES, shutil.disk_usage(work).free - DISK_RESERVE_BYTES)
+        keys = []
+        for (digest, size), diff_id in zip(found.layers, diff_ids, strict=True):
+            layer = self.store.layer_of(digest) or self._layer(
+                client, name, digest, min(size, left), diff_id, work, left
+            )
+            keys.append(layer.key)
+        new = work / "image.json"
+        new.write_text(json.dumps({"config": config, "layers": keys}))
+        new.replace(self._path(found.digest))
+
+    def _layer(
+        self, client: Any, name: Reference, digest: str, size: int, diff_id: str, work: Path, most_bytes: int
+    ) -> Layer:
+        folder = work / digest.removeprefix("sha256:")
+        diff = folder / "diff"
+        diff.mkdir(parents=True)
+        owned_by_sandbox(diff)
+        archive = folder / "layer.tar.gz"
+        registry.download(client, name, digest, archive, size)
+        with archive.open("rb") as stream:
+            unpacked = layers.unpack(stream, diff, most_bytes)
+        if unpacked != diff_id:
+            raise NotInRegistry(f"the layer {digest} is not the one that the configuration names")
+        return self.store.add_layer(folder, Layer(folder.name[:32], digest, diff_id, size))
+
+
+def _cannot_pull(uri: str, why: str) -> UnknownImage:
+    return UnknownImage(
+        "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are "
+        f"incorrect: {uri} ({why})"
+    )

@@ -1,0 +1,1 @@
+"""Amazon ECR: repositories of container images, with their layers on disk."""
