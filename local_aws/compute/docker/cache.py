@@ -101,8 +101,8 @@ class PulledImages:
         config = document.get("config") or {}
         if BASE_LABEL not in (config.get("Labels") or {}):
             raise ContainerFailed(
-                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. In process mode only "
-                "such images run, because they stand on this machine's Python; use --compute container for others."
+                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. Only such images "
+                "run here, because they stand on this machine's Python."
             )
         if reason := box.why_not():
             raise ContainerFailed(f"ClientError: {reason}")
