@@ -92,8 +92,10 @@ class PulledImages:
             document = json.loads(self._path(digest).read_text())
         except FileNotFoundError:
             return None
+        if not all(self.store.layer(key) for key in document["layers"]):
+            return None
         lower = tuple(self.store.layer_folder(key) / "diff" for key in reversed(document["layers"]))
-        return PulledImage(lower, document["config"]) if all(folder.is_dir() for folder in lower) else None
+        return PulledImage(lower, document["config"])
 
     def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
         """Bring the layers that are not here, and note the image."""
