@@ -34,6 +34,7 @@ _RESOURCE_MEMBERS = {
     "iam": ("RoleName", "PolicyArn", "UserName", "PolicyName"),
     "sns": ("TopicArn", "Name"),
 }
+_TEXTS = re.compile(rb'"(\w{1,64})"\s*:\s*"([^"\\]{1,512})"')
 _READS = re.compile(
     r"(Get|Describe|List|Head|BatchGet|BatchCheck|Lookup|Filter|Select|Validate|Estimate|Invoke|Query|Scan)"
 )
@@ -163,7 +164,8 @@ def _json(body: bytes) -> dict[str, Any]:
     try:
         parameters = json.loads(body or b"{}")
     except (ValueError, RecursionError):
-        return {}
+        # Only the beginning of a long request is kept, such as of a layer's part.
+        return {name.decode(): value.decode("utf-8", "replace") for name, value in _TEXTS.findall(body)}
     return parameters if isinstance(parameters, dict) else {}
 
 

@@ -42,6 +42,13 @@ def test_a_layer_of_several_parts_comes_back_as_it_was(ecr):
         assert found.read() == content
 
 
+def test_the_ledger_names_the_repository_of_a_long_part(local_aws, ecr):
+    name = repository(ecr)
+    upload(ecr, name, os.urandom(MIB))
+    calls = local_aws.ledger(operation="UploadLayerPart", resource=name)
+    assert [call["outcome"] for call in calls] == ["ok"]
+
+
 def test_an_address_that_was_changed_gives_nothing(ecr):
     name = repository(ecr)
     first, second = upload(ecr, name, b"first"), upload(ecr, name, b"second")

@@ -153,6 +153,25 @@ def test_an_image_whose_write_fails_is_not_there(registry, monkeypatch, collecti
     registry.call("PutImage", imageManifest=manifest(b"{}", b"layer"), imageTag="1")
 
 
+def test_a_page_of_images_costs_the_same_whatever_the_repository_has(registry, monkeypatch):
+    registry.upload(b"layer")
+
+    def statements(count):
+        for number in range(count):
+            config = f"{{{count}.{number}}}".encode()
+            registry.upload(config)
+            registry.call("PutImage", imageManifest=manifest(config, b"layer"), imageTag=f"t{count}-{number}")
+        ran = []
+        rows = registry.store.execute
+        monkeypatch.setattr(registry.store, "execute", lambda *one: ran.append(rows(*one)) or ran[-1])
+        for operation in ("DescribeImages", "ListImages"):
+            registry.call(operation, maxResults=3)
+        monkeypatch.undo()
+        return len(ran), sum(len(found) for found in ran)
+
+    assert statements(5) == statements(25)
+
+
 @pytest.mark.local_aws
 def test_images_survive_a_kill_and_their_scan_is_done(new_local_aws, eventually):
     aws = new_local_aws().start()
