@@ -10,6 +10,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The answer to the demo's approval: empty waits for a person, yes approves as alice.
 APPROVE ?=
+# Which of the lab's two models the demo releases: iris-model, or iris-forest in a container image of its own.
+MODEL ?=
 # A release of an earlier demo to come back to.
 RUN ?=
 # Not empty: also deploys what the notebooks of the labs need.
@@ -86,9 +88,9 @@ down: ## Stop everything that 'make up' started; the state stays
 status: ## Show what is running, where, and whether it is healthy
 	@$(VENV)/python -m tools.services status
 
-demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval)
+demo: setup ## Release the iris model from upload to production (APPROVE=yes answers the approval; MODEL=iris-forest: an image of its own)
 	@$(VENV)/python -m tools.services up --quiet
-	@$(VENV)/python -m demo $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
+	@$(VENV)/python -m demo $(if $(MODEL),--model "$(MODEL)") $(if $(APPROVE),--approve $(APPROVE)) $(if $(RUN),--run "$(RUN)")
 
 stress: setup ## Send load to an endpoint of the local AWS (ENDPOINT=iris-model-production RATE=200 SECONDS=60)
 	@$(VENV)/python -m tools.stress $(ENDPOINT) $(if $(DATA),--data "$(DATA)") $(if $(STAGES),--stages "$(STAGES)") \

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tools.airflow_api import AirflowApi
 
+# The tasks of a release, and those of the build of an image.
 STAGES = {
     "source": "pin the uploaded version",
     "process_request": "check the zip against the model's policy",
@@ -32,6 +33,13 @@ STAGES = {
     "settle_trial": "promote, keep or retire the new model",
     "collect_garbage": "remove what superseded releases left behind",
 }
+IMAGE_STAGES = {
+    "source": "pin the uploaded version",
+    "check_source": "check the source against the model file",
+    "build": "CodeBuild: build the image and push it to ECR",
+    "scan": "ECR's scan against the model file",
+    "record": "the newest image of the model",
+}
 APPROVAL = "approve"
 STYLES = {
     "success": ("✓", "green"),
@@ -45,9 +53,13 @@ POLL_SECONDS = 1.0
 
 
 class Release:
-    """One run, read from the public API by poll()."""
+    """One run, read from the public API by poll().
 
-    def __init__(self, api: AirflowApi, dag_id: str, run_id: str) -> None:
+    :param stages: its tasks in their order, each with its purpose
+    """
+
+    def __init__(self, api: AirflowApi, dag_id: str, run_id: str, stages: dict[str, str] = STAGES) -> None:
+        self.stages = stages
         self.api = api
         self.dag_id = dag_id
         self.run_id = run_id
@@ -82,7 +94,7 @@ class Release:
 
     def failures(self) -> list[str]:
         """Return the tasks that failed themselves, in the order of the release."""
-        return [name for name in STAGES if self.tasks.get(name, {}).get("state") == "failed"]
+        return [name for name in self.stages if self.tasks.get(name, {}).get("state") == "failed"]
 
     def error_of(self, task_id: str) -> list[str]:
         """Return the lines of a failed task's log that say why."""
@@ -99,6 +111,11 @@ def note(task_id: str, value: Any) -> str:
         return f"version {value.get('version_id', '')}"
     if task_id == "process_request":
         return str(value.get("training_job_name", ""))
+    if task_id == "build":
+        return f"{value.get('tag', '')} {value.get('digest', '')[:19]}"
+    if task_id == "scan":
+        found = [f"{count} {severity.lower()}" for severity, count in value.get("findings", {}).items()]
+        return f"found {', '.join(found) or 'nothing'}"
     if task_id in ("train", "evaluate"):
         return "  ".join(f"{name} {number:.4g}" for name, number in sorted(value.get("metrics", {}).items()))
     if task_id == "register":
@@ -151,7 +168,7 @@ class Display:
             time.sleep(POLL_SECONDS)
 
     def _print_changes(self) -> None:
-        for name in STAGES:
+        for name in self._release.stages:
             task = self._release.tasks.get(name, {})
             state = task.get("state") or "waiting"
             if state not in ("waiting", "scheduled", "queued") and self._shown.get(name) != state:
@@ -161,7 +178,7 @@ class Display:
 
     def _render(self) -> RenderableType:
         table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
-        for name, purpose in STAGES.items():
+        for name, purpose in self._release.stages.items():
             if self._release.tasks and name not in self._release.tasks:
                 continue
             task = self._release.tasks.get(name, {})

@@ -31,16 +31,19 @@ HYPERPARAMETERS = {
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
 
-def training_job(prefix: str, bucket: str, hyperparameters: dict[str, str]) -> dict[str, Any]:
+def training_job(
+    prefix: str, bucket: str, hyperparameters: dict[str, str], image: str = XGBOOST_IMAGE
+) -> dict[str, Any]:
     """Return the parameters of CreateTrainingJob.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 
     :param prefix: the model's prefix
     :param bucket: the bucket of the data and of the trained model
+    :param image: the container image
     """
     return {
-        "AlgorithmSpecification": {"TrainingImage": XGBOOST_IMAGE, "TrainingInputMode": "File"},
+        "AlgorithmSpecification": {"TrainingImage": image, "TrainingInputMode": "File"},
         "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/slipway-training-{prefix}",
         "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/{prefix}"},
         "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m4.xlarge", "VolumeSizeInGB": 30},
@@ -104,12 +107,14 @@ def pack(job: dict[str, Any], endpoints: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def build(prefix: str, bucket: str, hyperparameters: dict[str, str] | None = None) -> bytes:
+def build(prefix: str, bucket: str, hyperparameters: dict[str, str] | None = None, image: str = XGBOOST_IMAGE) -> bytes:
     """Return the demo's trainingjob.zip.
 
-    :param hyperparameters: changes to those of the lab
+    :param hyperparameters: changes to the lab's of XGBoost; for another image, all of them
+    :param image: the container image
     """
-    job = training_job(prefix, bucket, HYPERPARAMETERS | (hyperparameters or {}))
+    lab = HYPERPARAMETERS if image == XGBOOST_IMAGE else {}
+    job = training_job(prefix, bucket, lab | (hyperparameters or {}), image)
     return pack(job, deployment(prefix, bucket))
 
 

@@ -27,6 +27,7 @@ NAVIGATION = {
         "docs/how-to/scale.md",
         "docs/how-to/messages.md",
         "docs/how-to/assets.md",
+        "docs/how-to/custom-image.md",
         "docs/how-to/stress-test.md",
         "docs/how-to/drift.md",
         "docs/how-to/clean-up.md",

@@ -25,8 +25,8 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     :returns: what went wrong with single models' stacks, which keeps only their own releases back
     :raises slipway.command.errors.CommandError: with the reason why the account's stack failed
     """
-    aws = Aws(client)
-    problems = set_up(aws, read_models(include).prefixes, Stacks(aws).deploy, airflow_principal=airflow_principal)
+    aws, found = Aws(client), read_models(include)
+    problems = set_up(aws, found.prefixes, Stacks(aws).deploy, images=found.images, airflow_principal=airflow_principal)
     return [str(problem) for problem in problems]
 
 

@@ -30,6 +30,17 @@ REASONS: dict[tuple[str, str, str], str] = {
         "[has to have it](https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html)"
     ),
     ("slipway-airflow", "KeepCopiesOfReleases", "s3:AbortMultipartUpload"): _PARTS,
+    ("slipway-build-*", "SeeTheBucket", "s3:*"): (
+        "CodeBuild [asks for it](https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html) "
+        "where its source or its artifacts are in a bucket; the local AWS does not"
+    ),
+    ("slipway-build-*", "ReadCheckedSources", "s3:GetObject"): (
+        "a person may build the newest copy by hand; Slipway names the copy's version"
+    ),
+    ("slipway-build-*", "PushTheImage", "ecr:BatchGetImage"): (
+        "docker [looks for the manifest](https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html) "
+        "before it pushes one; the local AWS's docker does not"
+    ),
     ("slipway-airflow", "ChangeTheEndpointStacks", "cloudformation:ContinueUpdateRollback"): (
         "`deployment/stack_operator.py` continues a roll-back that has failed; `tests/unit/deployment` shows it"
     ),

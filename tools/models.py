@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +19,12 @@ class ModelFiles(NamedTuple):
 
     :param prefixes: the prefixes of the valid models
     :param errors: one for each invalid file
+    :param images: the prefixes of those with a container image of their own
     """
 
     prefixes: list[str]
     errors: list[str]
+    images: Sequence[str] = ()
 
 
 def plugins_folders(include: Path) -> list[Path]:
@@ -59,7 +62,8 @@ def main() -> int:
     from slipway.model.files import load_models
 
     models, errors = load_models(Path(sys.argv[1]))
-    print(json.dumps([[model.prefix for model in models], [str(error) for error in errors]]))
+    images = [model.prefix for model in models if model.image]
+    print(json.dumps([[model.prefix for model in models], [str(error) for error in errors], images]))
     return 0
 
 

@@ -95,6 +95,18 @@ class TrainingStopped(PermanentError):
     """The training job was stopped, by somebody or by its runtime limit."""
 
 
+class ImageRefused(PermanentError):
+    """The source of a container image is not built: the zip or its Dockerfile holds what the model file forbids."""
+
+
+class BuildFailed(PermanentError):
+    """The build of a container image ended without an image."""
+
+
+class ScanFailed(PermanentError):
+    """A container image is not recorded: its scan has found too much, or could not be made."""
+
+
 class GateFailed(PermanentError):
     """A metric is outside the bounds the model file sets."""
 
@@ -113,6 +125,10 @@ class Rejected(PermanentError):
 
 class ArtefactChanged(PermanentError):
     """A model's artefact is not the one on record, or no artefact is on record: it is not served."""
+
+
+class ImageMissing(PermanentError):
+    """The container image that a release needs is not in its repository: nothing is trained or served with another."""
 
 
 class RollBackRefused(PermanentError):

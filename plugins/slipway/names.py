@@ -171,6 +171,16 @@ def model_package_group(prefix: str) -> str:
     return f"mlops-{prefix}"
 
 
+def newest_image_key(prefix: str) -> str:
+    """Return the key of the record of the newest image that Slipway has built for a model."""
+    return f"{release_prefix(f'{prefix}/images', 'newest')}image.json"
+
+
+def image_repository(prefix: str) -> str:
+    """Name the ECR repository of a model's own images; ECR takes no capital letters."""
+    return f"mlops-{prefix.lower()}"
+
+
 def package_version(arn: str) -> str:
     """Return a model package's number in its group, by its ARN."""
     return arn.rpartition("/")[2]

@@ -53,6 +53,12 @@ def set_up_template(name: str) -> Path:
     return _PACKAGE / "command" / "cfn" / f"{name}.yaml"
 
 
+def example_container() -> Path:
+    """The example of a container image's source: a copy in the installed package, or the one beside ``plugins/``."""
+    packed = _PACKAGE / "command" / "container"
+    return packed if packed.is_dir() else _PACKAGE.parents[1] / "include" / "containers" / "iris-random-forest"
+
+
 def waiters(service: str) -> Path:
     """The botocore waiters of one AWS service.
 

@@ -73,6 +73,20 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class PinnedImage:
+    """The container image that a release trains and serves with.
+
+    :param uri: with its digest
+    :param tag: by which it was found; None where it was named by its digest
+    :param source: the S3 URI and version of the source that Slipway built it from; None where that is not known
+    """
+
+    uri: str
+    tag: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
 class ReleasePlan:
     """Every name of one release, computed once; the XCom of ``process_request``.
 
@@ -81,6 +95,7 @@ class ReleasePlan:
     :param rolled_back_by: the Airflow user name of who ordered a roll-back; None for a release
     :param trial_share: the new model's share of production's requests in an A/B test, 0 to 1; None for all
     :param model_package_arn: what a roll-back deploys; None for a release, whose package `register` names
+    :param image: the image by its digest; None for one that is not in the account's own registry, such as AWS's
     """
 
     prefix: str
@@ -97,6 +112,7 @@ class ReleasePlan:
     rolled_back_by: str | None = None
     trial_share: float | None = None
     model_package_arn: str | None = None
+    image: PinnedImage | None = None
 
     @property
     def rolls_back(self) -> bool:

@@ -7,7 +7,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink, ModelPackageLink, TrainingJobLink
+from slipway.aws.links import (
+    BuildLink,
+    CloudFormationStackLink,
+    DashboardLink,
+    EndpointLink,
+    ModelPackageLink,
+    TrainingJobLink,
+)
 from slipway.board.bundle import PREFIX, react_apps
 from slipway.host.links import NewerReleaseLink, ReleasedByLink
 from slipway.stress.link import StressReportLink
@@ -48,6 +55,8 @@ async def board_pages(scope: Any, receive: Any, send: Any) -> None:
 
 
 def _warm_up() -> None:
+    import slipway.images.dag
+    import slipway.images.reaper
     import slipway.release_dag
     import slipway.source.intake
     import slipway.stress.dag  # noqa: F401
@@ -90,6 +99,7 @@ class SlipwayPlugin(AirflowPlugin):
     react_apps = react_apps()
     fastapi_root_middlewares = [{"name": "slipway approval guard", "middleware": guard_approvals}]
     operator_extra_links = [
+        BuildLink(),
         CloudFormationStackLink(),
         DashboardLink(),
         EndpointLink(),

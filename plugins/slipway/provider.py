@@ -14,6 +14,7 @@ PACKAGE = "airflow-slipway"
 _ADDED_IN = "0.1.0"
 # The plugin registers the same ones, because from plugins/ there is no provider.
 _LINKS = (
+    "slipway.aws.links.BuildLink",
     "slipway.aws.links.CloudFormationStackLink",
     "slipway.aws.links.DashboardLink",
     "slipway.aws.links.EndpointLink",

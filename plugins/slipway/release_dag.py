@@ -91,7 +91,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 poke_interval=model.timeouts.poll_seconds,
                 timeout=_SOURCE_TIMEOUT_SECONDS,
                 held=str(stale) if stale else None,
-                data=[one.data for one in model.assets],
+                data=[one.data for one in model.inlets],
             )
             build = (
                 read_request(),

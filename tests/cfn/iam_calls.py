@@ -27,6 +27,12 @@ def role(name: str) -> str:
 
 AIRFLOW, CLOUDFORMATION = role("slipway-airflow"), role("slipway-cloudformation")
 TRAINING, ENDPOINT = role(names.training_role(MODEL)), role(names.endpoint_role(MODEL))
+# The model that has an image of its own.
+FOREST = "iris-forest"
+BUILD = role(f"slipway-build-{FOREST}")
+SOURCES = f"{OBJECTS}/releases/{FOREST}/images/0a"
+PROJECT = f"arn:aws:codebuild:{REGION}:{ACCOUNT}:project/mlops-buildimage-{FOREST}"
+BUILD_LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/codebuild/mlops-buildimage-{FOREST}"
 CHANGE_SET = {"cloudformation:TemplateUrl": URL, "cloudformation:RoleArn": CLOUDFORMATION, **REQUEST_TAG}
 PULL = "ecr:BatchGetImage"
 
@@ -119,6 +125,22 @@ ALLOWED: dict[str, Call] = {
         SERVICE_ROLE,
         {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"},
     ),
+    "build: read the checked copy": (BUILD, "s3:GetObjectVersion", f"{SOURCES}/image.zip", {}),
+    "build: leave the list of packages": (BUILD, "s3:PutObject", f"{OBJECTS}/{FOREST}/images/src-0a/packages.json", {}),
+    "build: log in to the registry": (BUILD, "ecr:GetAuthorizationToken", "*", {}),
+    "build: see the bucket": (BUILD, "s3:GetBucketLocation", OBJECTS, {}),
+    "build: push": (BUILD, "ecr:PutImage", image(ACCOUNT, f"mlops-{FOREST}"), {}),
+    "build: log": (BUILD, "logs:CreateLogStream", BUILD_LOG, {}),
+    "build: write the log": (BUILD, "logs:PutLogEvents", f"{BUILD_LOG}:log-stream:1", {}),
+    "start a build": (AIRFLOW, "codebuild:StartBuild", PROJECT, {}),
+    "stop a build": (AIRFLOW, "codebuild:StopBuild", PROJECT, {}),
+    "find builds": (AIRFLOW, "codebuild:ListBuilds", "*", {}),
+    "read a build's log": (AIRFLOW, "logs:GetLogEvents", f"{BUILD_LOG}:log-stream:1", {}),
+    "look at a scan": (AIRFLOW, "ecr:DescribeImageScanFindings", image(ACCOUNT, f"mlops-{MODEL}"), {}),
+    "look for an image that only a zip names": (AIRFLOW, "ecr:DescribeImages", image(ACCOUNT, f"{MODEL}/mine"), {}),
+    "read an image's source": (AIRFLOW, "s3:GetObjectVersion", f"{OBJECTS}/image_builds/{MODEL}/image.zip", {}),
+    "train: the image that was built": (TRAINING, PULL, image(ACCOUNT, f"mlops-{MODEL}"), {}),
+    "host: the image that was built": (ENDPOINT, PULL, image(ACCOUNT, f"mlops-{MODEL}"), {}),
     "train: read the data": (TRAINING, "s3:GetObject", f"{OBJECTS}/{MODEL}/input/train/part.csv", {}),
     "train: list the data": (TRAINING, "s3:ListBucket", OBJECTS, {"s3:prefix": f"{MODEL}/input/train"}),
     "train: write the artefact": (TRAINING, "s3:PutObject", f"{OBJECTS}/{MODEL}/{JOB}/output/model.tar.gz", {}),
@@ -230,6 +252,31 @@ DENIED: dict[str, Call] = {
         SERVICE_ROLE,
         {"iam:AWSServiceName": "ecs.application-autoscaling.amazonaws.com"},
     ),
+    "build: an upload that nobody has checked": (
+        BUILD,
+        "s3:GetObjectVersion",
+        f"{OBJECTS}/image_builds/{FOREST}/image.zip",
+        {},
+    ),
+    "build: another model's source": (
+        BUILD,
+        "s3:GetObject",
+        f"{OBJECTS}/releases/{OTHER}/images/0a/image.zip",
+        {},
+    ),
+    "build: the model's data": (BUILD, "s3:GetObject", f"{OBJECTS}/{FOREST}/input/train/part.csv", {}),
+    "build: a registered model": (BUILD, "s3:GetObject", f"{OBJECTS}/releases/{FOREST}/0a/model.tar.gz", {}),
+    "build: write a copy": (BUILD, "s3:PutObject", f"{SOURCES}/image.zip", {}),
+    "build: push to another model": (BUILD, "ecr:PutImage", image(ACCOUNT, f"mlops-{OTHER}"), {}),
+    "build: delete an image": (BUILD, "ecr:BatchDeleteImage", image(ACCOUNT, f"mlops-{FOREST}"), {}),
+    "build: another log": (BUILD, "logs:PutLogEvents", f"{BUILD_LOG}-2:log-stream:1", {}),
+    "build: start a build": (BUILD, "codebuild:StartBuild", PROJECT, {}),
+    "a stranger's project": (AIRFLOW, "codebuild:StartBuild", PROJECT.replace("mlops-", "other-"), {}),
+    "Airflow changes the project": (AIRFLOW, "codebuild:UpdateProject", PROJECT, {}),
+    "a stranger's images": (AIRFLOW, "ecr:DescribeImages", image("999999999999", f"mlops-{MODEL}"), {}),
+    "Airflow pushes an image": (AIRFLOW, "ecr:PutImage", image(ACCOUNT, f"mlops-{MODEL}"), {}),
+    "Airflow deletes an image": (AIRFLOW, "ecr:BatchDeleteImage", image(ACCOUNT, f"mlops-{MODEL}"), {}),
+    "train: push an image": (TRAINING, "ecr:PutImage", image(ACCOUNT, f"mlops-{MODEL}"), {}),
     "train: another model's data": (TRAINING, "s3:GetObject", f"{OBJECTS}/{OTHER}/input/train/part.csv", {}),
     "train: list another model's data": (TRAINING, "s3:ListBucket", OBJECTS, {"s3:prefix": f"{OTHER}/input/train"}),
     "train: another model's checkpoints": (TRAINING, "s3:GetObject", f"{OBJECTS}/{OTHER}/checkpoints/1.pt", {}),

@@ -41,6 +41,7 @@ from slipway.training import orphans
 from slipway.training.reaper import reap
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.trial.wait import TrialTrigger
+from tests.cfn.life_images import build_an_image, look_at_images
 from tests.cfn.life_models import FIRST, SECOND_MODEL, TOPIC, LifeModel, LifeRelease, real_account
 from tests.cfn.releases import DEV, PRD, RollBack
 from tests.cfn.trials import RULE, SECOND, TrialRun
@@ -278,6 +279,10 @@ class Life:
             run_task(operator, context({"process_request": plan.to_xcom()}), wait=reaped)
         SageMakerHook().stop_training_job(f"{plan.training_job_name}-2")
 
+    def an_image_is_built(self) -> None:
+        """From its source, and once more while nobody waits for it."""
+        build_an_image(self.aws, self.person)
+
     def a_look_for_drift(self) -> None:
         """Something is changed by hand; the look names it, and the next deployment reverts it."""
         model = self.second
@@ -329,6 +334,7 @@ class Life:
 
     def a_person_looks(self) -> None:
         """What the pages of docs/ and AWS's console show people, and an upload that is broken off."""
+        look_at_images(self.person)
         s3, sagemaker, cloudformation = map(self.person, ("s3", "sagemaker", "cloudformation"))
         cloudwatch, logs, scaling = map(self.person, ("cloudwatch", "logs", "application-autoscaling"))
         key, live = self.first.config.source.key, self.production[-1]
@@ -411,6 +417,7 @@ EACH_STEP = (
     Life.what_is_wrong_with_a_job,
     Life.a_job_with_checkpoints,
     Life.an_orphan_is_stopped,
+    Life.an_image_is_built,
     Life.a_look_for_drift,
     Life.a_look_at_what_is_live,
     Life.a_person_looks,

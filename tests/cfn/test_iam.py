@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cfn.iam_calls import AIRFLOW, ALLOWED, CLOUDFORMATION, DENIED, ENDPOINT, TRAINING, URL, Call
+from tests.cfn.iam_calls import AIRFLOW, ALLOWED, BUILD, CLOUDFORMATION, DENIED, ENDPOINT, TRAINING, URL, Call
 from tests.cfn.test_templates import TEMPLATES
 from tests.local_aws.sagemaker_cases import BUCKET
 from tools.settings import ACCOUNT, AIRFLOW_PRINCIPAL
@@ -44,7 +44,8 @@ def judged(questions: list[tuple[Call, list[dict]]]) -> list[bool]:
 def policies(local_aws) -> dict[str, list[dict]]:
     """By role, as CloudFormation made them."""
     iam = local_aws.client("iam")
-    return {arn: policies_of(iam, arn.rpartition("/")[2]) for arn in (AIRFLOW, CLOUDFORMATION, TRAINING, ENDPOINT)}
+    roles = (AIRFLOW, BUILD, CLOUDFORMATION, TRAINING, ENDPOINT)
+    return {arn: policies_of(iam, arn.rpartition("/")[2]) for arn in roles}
 
 
 @pytest.fixture(scope="module")

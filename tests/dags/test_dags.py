@@ -76,7 +76,9 @@ def test_every_dag_file_is_imported(shipped):
 
 def test_no_model_may_have_the_name_of_another_dag(shipped):
     others = {dag_id for dag_id, dag in shipped.dags.items() if "release" not in dag.tags}
-    assert others == DAG_IDS
+    # A model's prefix has no underscore.
+    assert {dag_id for dag_id in others if "_" not in dag_id} <= DAG_IDS
+    assert others - DAG_IDS == {"image_build-iris-forest", "image_reaper"}
     assert DAG_IDS <= RESERVED_PREFIXES
 
 
@@ -274,11 +276,49 @@ def test_a_release_dag_survives_serialization():
     assert Rules.from_json(decide.rules).approvers == ["alice", "carol"]
 
 
+BUILD = ["source", "check_source", "build", "scan", "record"]
+
+
+def test_a_model_with_an_image_has_a_dag_that_builds_it(shipped):
+    dag = shipped.dags["image_build-iris-forest"]
+    assert [*dag.task_dict] == BUILD
+    edges = {(task, following) for task, one in dag.task_dict.items() for following in one.downstream_task_ids}
+    assert edges == set(pairwise(BUILD))
+    assert dag.schedule is None
+    assert dag.is_paused_upon_creation is False
+    assert (dag.params["version_id"], dag.params["new_attempt"]) == (None, False)
+    assert [asset.name for asset in dag.get_task("record").outlets] == ["slipway-image-iris-forest"]
+    assert "image_build-iris-model" not in shipped.dags
+
+
+def test_the_same_watcher_sees_zips_and_sources_of_images(shipped):
+    (asset,) = shipped.dags["intake"].timetable.asset_condition.objects
+    assert "image_builds/iris-forest/image.zip" in asset.watchers[0].trigger.keys
+    assert "image_builds/iris-model/image.zip" not in asset.watchers[0].trigger.keys
+
+
+def test_one_reaper_watches_the_builds_of_all_models_of_a_connection(shipped):
+    (asset,) = shipped.dags["image_reaper"].timetable.asset_condition.objects
+    assert asset.watchers[0].trigger.buckets == {"iris-forest": "mlops-{region}-{account}"}
+
+
+def test_a_build_dag_survives_serialization(shipped):
+    restored = DagSerialization.from_dict(DagSerialization.to_dict(shipped.dags["image_build-iris-forest"]))
+    assert [*restored.task_dict] == BUILD
+
+
+def test_a_tasks_process_makes_its_own_build_dag_alone(own_models, monkeypatch):
+    text = (own_models / "iris-forest.yaml").read_text()
+    (own_models / "wine-forest.yaml").write_text(text.replace("iris-forest", "wine-forest"))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "image_build-wine-forest")
+    assert {dag for dag in bag().dags if dag.startswith("image_build-")} == {"image_build-wine-forest"}
+
+
 def test_dag_files_import_nothing_slow():
     """Every task process imports its DAG file."""
     code = (
         "import sys, runpy; sys.path.insert(0, 'plugins')\n"
-        "files = ('release', 'intake', 'reaper', 'drift', 'stress_test', 'teardown', 'model_files')\n"
+        "files = ('release', 'image_build', 'intake', 'reaper', 'drift', 'stress_test', 'teardown', 'model_files')\n"
         "for file in files: runpy.run_path(f'dags/{file}.py')\n"
         "print(*{'sagemaker', 'pandas', 'xgboost', 'sklearn', 'moto'}.intersection(sys.modules))"
     )

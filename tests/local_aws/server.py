@@ -55,7 +55,8 @@ def _read_models(include: Path) -> ModelFiles:
     from slipway.model.files import load_models
 
     found, errors = load_models(include / "models")
-    return ModelFiles([model.prefix for model in found], [str(error) for error in errors])
+    images = [model.prefix for model in found if model.image]
+    return ModelFiles([model.prefix for model in found], [str(error) for error in errors], images)
 
 
 # Tests have Airflow imported, with settings of their own. A process that imports it takes two seconds for each account.

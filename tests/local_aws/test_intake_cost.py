@@ -167,6 +167,19 @@ def test_a_listing_of_several_pages_is_read_to_its_end_though_none_is_parsed_aga
     asyncio.run(story())
 
 
+def test_two_listings_of_one_client_do_not_disturb_each_other(buckets):
+    bucket = buckets["old"]
+
+    async def story():
+        async with await S3Hook(aws_conn_id=None).get_async_conn() as client:
+            listings = [RepeatedListing(client, bucket.name, prefix) for prefix in ("training_jobs/", bucket.keys[0])]
+            for _ in range(3):
+                found = [await listing.objects() for listing in listings]
+                assert [list(one) for one in found] == [bucket.keys, bucket.keys[:1]]
+
+    asyncio.run(story())
+
+
 def test_uploads_of_the_same_content_are_releases_each(buckets):
     bucket, versions = buckets["young"], []
     for _ in range(6):

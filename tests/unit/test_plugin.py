@@ -8,24 +8,29 @@ import pytest
 from airflow import plugins_manager
 
 from slipway import plugin
+from slipway.images.dag import build_image_dags
 from slipway.model import files
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
+from slipway.model.pipelines import Pipeline
 from slipway.paths import models_folder
 from slipway.plugin import SlipwayPlugin
 from slipway.release_dag import build_release_dag
+from tests.unit.image_samples import forest_model
 from tools.settings import ROOT
 
 STRESS = {"allowed": True, "before_production": True, "slo": {"p99_ms": 500}}
 
 
-def test_every_link_of_a_release_is_known_to_the_api_server():
+def test_every_link_of_a_task_is_known_to_the_api_server():
     """It deserializes the links of plugins and providers, and no others."""
     models, _ = load_models(models_folder())
     loaded = ModelConfig.model_validate(models[0].model_dump() | {"stress": STRESS})
-    used = {type(link) for task in build_release_dag(loaded).tasks for link in task.operator_extra_links}
+    builds = build_image_dags([Pipeline(forest_model())])
+    tasks = [task for dag in (build_release_dag(loaded), *builds) for task in dag.tasks]
+    used = {type(link) for task in tasks for link in task.operator_extra_links}
     own = {link for link in used if link.__module__.startswith("slipway.")}
-    assert len(own) == 8
+    assert len(own) == 9
     assert own == {type(link) for link in SlipwayPlugin.operator_extra_links}
 
 
@@ -63,6 +68,7 @@ import runpy, sys
 import slipway.preload
 before = set(sys.modules)
 runpy.run_path("dags/release.py")
+runpy.run_path("dags/image_build.py")
 runpy.run_path("dags/intake.py")
 new = set(sys.modules) - before
 print(sorted(name for name in new if name.partition(".")[0] in ("slipway", "botocore", "pydantic")))

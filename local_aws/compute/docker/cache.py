@@ -94,7 +94,9 @@ class PulledImages:
             return None
         if not all(self.store.layer(key) for key in document["layers"]):
             return None
-        lower = tuple(self.store.layer_folder(key) / "diff" for key in reversed(document["layers"]))
+        # Two instructions may give one layer. The kernel takes a directory once, and the upper one hides the lower.
+        keys = dict.fromkeys(reversed(document["layers"]))
+        lower = tuple(self.store.layer_folder(key) / "diff" for key in keys)
         return PulledImage(lower, document["config"])
 
     def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:

@@ -26,7 +26,7 @@ from local_aws.compute.docker.step import Step, StepFailed, StepLimits
 from local_aws.compute.docker.store import ImageStore
 from local_aws.compute.sandbox import box
 
-_SUPPORTED = "build, images, inspect, login, logout, push, tag and version"
+_SUPPORTED = "build, images, inspect, login, logout, push, run, tag and version"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("server")
     command("logout", lambda _store, _options: None).add_argument("server", nargs="?")
     command("push", _push).add_argument("image")
+    found = command("run", _run)
+    found.add_argument("--rm", action="store_true", required=True)
+    found.add_argument("--network", choices=["none"], required=True)
+    found.add_argument("--entrypoint")
+    found.add_argument("image")
+    found.add_argument("words", nargs=argparse.REMAINDER)
     found = command("tag", _tag)
     found.add_argument("source")
     found.add_argument("target")
@@ -155,6 +161,30 @@ def _push(store: ImageStore, options: argparse.Namespace) -> None:
     client = boto3.client("ecr", region_name=name.region)
     digest = push(client, store, image, name, _say)
     store.save(_full(options.image), replace(image, digests=tuple({*image.digests, name.at(digest)})))
+
+
+def _run(store: ImageStore, options: argparse.Namespace) -> None:
+    """Run a program in an image until it ends; what it writes to files is lost, and it has no network."""
+    image = store.load(_full(options.image))
+    if image is None:
+        _fail(f"Unable to find image '{_full(options.image)}' locally, and nothing is pulled here")
+    config = image.config["config"]
+    entrypoint = [options.entrypoint] if options.entrypoint else config.get("Entrypoint") or []
+    argv = [*entrypoint, *(options.words or ([] if options.entrypoint else config.get("Cmd") or []))]
+    if not argv:
+        _fail("no command specified")
+    environment = dict(one.split("=", 1) for one in config.get("Env", []))
+    step = Step(store, tools.index_of(store.folder), StepLimits(), _say)
+    with store.work_folder() as work:
+        step.run(
+            image.layers,
+            work,
+            argv,
+            environment,
+            cwd=config.get("WorkingDir") or "/",
+            user=config.get("User") or "0",
+            network=False,
+        )
 
 
 def _in_ecr(name: str) -> Reference:

@@ -22,7 +22,7 @@ from slipway.notices.news import about_error, version_of
 from slipway.notices.send import Message, Notice, Notices
 from slipway.plan import STRESS_DEV, pull_package_arn, pull_plan, result_of
 from slipway.registry.approval_check import check_counts
-from slipway.registry.artefact import artefact_of
+from slipway.registry.artefact import artefact_of, image_of
 from slipway.registry.decisions import DecisionRecordHook
 from slipway.registry.record import NOBODY, Decision, How
 from slipway.request.contents import CONTENTS, Contents
@@ -120,13 +120,15 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         ti, rules, plan = context["ti"], self.parsed_rules, pull_plan(context)
         evaluation = result_of(context, "evaluate") or {}
         live_arn = (evaluation.get("live") or {}).get("model_package_arn")
+        package = self.registry.describe_model_package(question.model_package_arn) or {}
         return facts.markdown(
             facts.Facts(
                 plan=plan,
                 evaluation=evaluation,
                 registration=result_of(context, "register") or {},
                 test=result_of(context, "test_dev") or {},
-                artefact=artefact_of(self.registry.describe_model_package(question.model_package_arn) or {}),
+                artefact=artefact_of(package),
+                image=image_of(package),
                 contents=Contents.from_xcom(ti.xcom_pull(task_ids="process_request", key=CONTENTS)),
                 live_contents=live_contents(live_arn, plan, self.registry, self.uploads),
                 instances=running_now(plan.endpoint(Environment.PRODUCTION), self.sagemaker),

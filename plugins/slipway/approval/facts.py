@@ -29,6 +29,7 @@ class Facts:
     :param strategy: how the update moves the requests, in words
     :param ends_at: until when the question waits
     :param artefact: the model artifact, by the model package's record
+    :param image: the container image, by the same
     :param run_url: the release's page in Airflow
     :param stress: the stress test's result; None where there is none
     :param stress_wanted: whether the model file asks for a stress test
@@ -48,6 +49,7 @@ class Facts:
     strategy: str = ""
     ends_at: str = ""
     artefact: Artefact | None = None
+    image: str | None = None
     stress: Mapping[str, Any] | None = None
     stress_wanted: bool = False
     uploader: str | None = None
@@ -107,9 +109,9 @@ def _changes(facts: Facts) -> str:
     head = f"### Changes against version {live}\n\n"
     if facts.contents is None or facts.live_contents is None:
         return f"{head}Not known: the zip of one of the two cannot be read."
-    if facts.contents.digest == facts.live_contents.digest:
-        return f"{head}None: this is the same zip as what is live."
     found = [one for one in compare(facts.contents, facts.live_contents) if one.differs]
+    if facts.contents.digest == facts.live_contents.digest and not found:
+        return f"{head}None: this is the same zip as what is live, with the same image."
     rows = [
         (one.part, code(one.name), *("-" if text is None else code(text) for text in (one.new, one.live)))
         for one in found[:_MAX_CHANGES]
@@ -138,6 +140,7 @@ def _identity(facts: Facts) -> str:
         ("Training job", code(plan.training_job_name)),
         ("Model package", code(facts.registration.get("model_package_arn", "unknown"))),
         *_artefact(facts.artefact),
+        *_image(facts),
     ]
     return "### The release\n\n" + _table(("", ""), rows)
 
@@ -151,6 +154,16 @@ def _artefact(artefact: Artefact | None) -> list[tuple[str, str]]:
         ("Version id and ETag", f"{code(artefact.version_id)}, {code(artefact.etag)}"),
         ("SHA-256", code(artefact.sha256)),
     ]
+
+
+def _image(facts: Facts) -> list[tuple[str, str]]:
+    """Name the image that will serve, and what it was built from where Slipway built it."""
+    pinned = facts.plan.image
+    rows = [("Image", code(facts.image or (pinned.uri if pinned else "unknown")))]
+    if pinned and pinned.uri == facts.image:
+        rows += [("Image's tag", code(pinned.tag))] if pinned.tag else []
+        rows += [("Image built from", code(pinned.source))] if pinned.source else []
+    return rows
 
 
 def _metrics(evaluation: Mapping[str, Any]) -> str:

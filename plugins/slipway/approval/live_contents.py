@@ -7,7 +7,9 @@ import logging
 from slipway import names
 from slipway.aws.s3 import uri
 from slipway.errors import SlipwayError
+from slipway.formats.image_uri import EcrImage
 from slipway.plan import ReleasePlan
+from slipway.registry.artefact import image_of
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.archive import MAX_BYTES
@@ -31,11 +33,13 @@ def live_contents(
     if arn is None:
         return None
     try:
-        properties = (registry.describe_model_package(arn) or {}).get("CustomerMetadataProperties", {})
+        package = registry.describe_model_package(arn) or {}
+        properties = package.get("CustomerMetadataProperties", {})
         key = names.request_key(plan.prefix, properties.get(REVISION, ""))
         data = s3.read_version(plan.home_bucket, key, max_bytes=MAX_BYTES)
         check_digest(data, properties.get(DIGEST, ""), uri(plan.home_bucket, key))
-        return contents_of(data)
+        image = EcrImage.parse(image_of(package) or "")
+        return contents_of(data).with_image(str(image) if image and image.digest else None)
     except SlipwayError as error:
         # The question is worth asking without the comparison; the screen says that it is missing.
         log.warning("The zip of the live model cannot be read: %s", error.problem)

@@ -95,3 +95,15 @@ class DashboardLink(_ConsoleLink):
     name = "CloudWatch dashboard"
     key = "cloudwatch_dashboard"
     format_str = "{console}/cloudwatch/home?region={region_name}#dashboards/dashboard/{dashboard_name}"
+
+
+class BuildLink(_ConsoleLink):
+    """A build; hand ``project`` and ``build_id`` to keep_for()."""
+
+    name = "CodeBuild build"
+    key = "codebuild_build"
+    format_str = "{console}/codesuite/codebuild/projects/{project}/build/{build_id}?region={region_name}"
+
+    def format_link(self, **kwargs: Any) -> str:
+        """Return the link, with the build's id escaped: it has a colon."""
+        return super().format_link(**{**kwargs, "build_id": quote(str(kwargs.get("build_id", "")), safe="")})

@@ -1,4 +1,4 @@
-"""CloudWatch Logs: following the log of a training job while it runs, and its last lines once it has ended."""
+"""CloudWatch Logs: following the log of a job or a build while it runs, and its last lines once it has ended."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ def is_no_log_yet(error: Exception) -> bool:
 
 @dataclass
 class LogTail:
-    """A place in the log of one training job, which has a stream for each of its instances.
+    """A place in the log of one training job, which has a stream for each of its instances, or of one build.
 
     :param job_name: the training job's name
     :param tokens: where to continue in each stream; from the start if empty
+    :param group: the log group of the streams
     """
 
     job_name: str
     tokens: dict[str, str] = field(default_factory=dict)
+    group: str = TRAINING_LOG_GROUP
 
     async def read(self, client: Any, *, stream_count: int) -> list[str]:
         """Read what has been written since the last call.
@@ -53,9 +55,7 @@ class LogTail:
         return [line for stream in sorted(self.tokens) for line in await self._read_stream(client, stream)]
 
     async def _find_streams(self, client: Any) -> None:
-        response = await client.describe_log_streams(
-            logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{self.job_name}/"
-        )
+        response = await client.describe_log_streams(logGroupName=self.group, logStreamNamePrefix=f"{self.job_name}/")
         for stream in response["logStreams"]:
             self.tokens.setdefault(stream["logStreamName"], "")
 
@@ -64,7 +64,7 @@ class LogTail:
         for _ in range(_PAGES_PER_POLL):
             token = self.tokens[stream]
             response = await client.get_log_events(
-                logGroupName=TRAINING_LOG_GROUP,
+                logGroupName=self.group,
                 logStreamName=stream,
                 startFromHead=True,
                 **({"nextToken": token} if token else {}),
@@ -95,11 +95,29 @@ class LogsHook(AwsHook):
         :raises slipway.errors.AwsError: when a call fails
         """
         try:
-            return [line for stream in self._streams(job_name) for line in self._end_of(stream, count)]
+            streams = self._streams(job_name)
+            return [line for stream in streams for line in self._end_of(TRAINING_LOG_GROUP, stream, count)]
         except (ClientError, BotoCoreError) as error:
             if is_no_log_yet(error):
                 return []
             raise self._translated(error, job_name) from error
+
+    @patient
+    def last_lines_of_stream(self, group: str, stream: str, count: int) -> list[str]:
+        """Read the end of one stream.
+
+        :param group: its log group
+        :param stream: its name
+        :param count: how many lines at most
+        :returns: the lines; none where nothing was written
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        try:
+            return self._end_of(group, stream, count)
+        except (ClientError, BotoCoreError) as error:
+            if is_no_log_yet(error):
+                return []
+            raise translate(error, what="Cannot read the log", resource=f"{group}, {stream}") from error
 
     def _streams(self, job_name: str) -> list[str]:
         pages = self.conn.get_paginator("describe_log_streams").paginate(
@@ -107,10 +125,8 @@ class LogsHook(AwsHook):
         )
         return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
 
-    def _end_of(self, stream: str, count: int) -> list[str]:
-        response = self.conn.get_log_events(
-            logGroupName=TRAINING_LOG_GROUP, logStreamName=stream, startFromHead=False, limit=count
-        )
+    def _end_of(self, group: str, stream: str, count: int) -> list[str]:
+        response = self.conn.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=False, limit=count)
         return _messages(response["events"])
 
     @staticmethod

@@ -29,7 +29,7 @@ _LOADER = botocore.loaders.Loader()
 # The services that a release calls.
 _SERVICES = (
     *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
-    *("application-autoscaling", "resourcegroupstaggingapi"),
+    *("application-autoscaling", "ecr", "resourcegroupstaggingapi"),
 )
 # The ARN of the session of the role that a session's credentials are of; none for other credentials.
 _assumed: WeakKeyDictionary[Any, str] = WeakKeyDictionary()

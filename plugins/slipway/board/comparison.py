@@ -48,7 +48,9 @@ def comparison(new: Results, live: LiveRelease, *, only_changes: bool) -> Compar
     elif theirs is None:
         why_not = "What is in the live zip is not known: an earlier version of Slipway released it."
     found = compare(new.contents, None if why_not else theirs)
+    # The same zip with another image is another model.
     same = theirs is not None and why_not is None and theirs.digest == new.contents.digest
+    same = same and not any(one.differs for one in found)
     if only_changes:
         found = [] if same or why_not else [one for one in found if one.differs]
     return Comparison(

@@ -152,6 +152,10 @@ def _facts(left: Results) -> Iterator[tuple[str, str | None]]:
     if earlier:
         yield "Rolled back to", text(earlier.get("revision_id"))
     yield "SHA-256 of the zip", text(plan.get("digest") or earlier.get("digest"))
+    image = plan.get("image") or earlier.get("image") or {}
+    yield "Image", text(image.get("uri") or trained.get("image"))
+    yield "Image's tag", text(image.get("tag"))
+    yield "Image built from", text(image.get("source"))
     if plan.get("trial_share") is not None:
         yield "Share in an A/B test", text(plan["trial_share"])
     yield "Training job", text(trained.get("training_job_name") or plan.get("training_job_name"))

@@ -15,6 +15,8 @@ from slipway.model.config import ModelConfig
 # https://docs.aws.amazon.com/cli/latest/reference/s3/rm.html
 _REMOVE = "aws s3 rm"
 _REMOVE_ALL = "aws s3 rm --recursive"
+# https://docs.aws.amazon.com/cli/latest/reference/ecr/delete-repository.html
+_REMOVE_IMAGES = "aws ecr delete-repository --force --repository-name"
 # So many objects are counted; of more only that is said, because releases leave their claims for good.
 _COUNTED = 100
 # Lists at most so many objects of a bucket below a prefix.
@@ -61,6 +63,13 @@ def kept_objects(model: ModelConfig, resolve: Callable[[str], str], objects: Obj
         size = _size(objects, bucket, prefix)
         if size:
             yield Kept(what, uri(bucket, prefix), size, f"{command} {shlex.quote(uri(bucket, prefix))}")
+    if model.image:
+        sources = f"image_builds/{model.prefix}/"
+        if size := _size(objects, bucket, sources):
+            place = uri(bucket, sources)
+            yield Kept("the sources of its images", place, size, f"{_REMOVE_ALL} {shlex.quote(place)}")
+        repository = model.image.repository
+        yield Kept("the container images, which the record refers to", repository, "", f"{_REMOVE_IMAGES} {repository}")
     for place in map(resolve, model.policy.s3_prefixes):
         # Not counted: captured traffic may be millions of objects, and the bucket may be another one.
         yield Kept(

@@ -51,8 +51,14 @@ def bootstrap(
         _, found, errors = models_in(models)
     for error in errors:
         output.note(f"Broken model file, passed over: {error}", style="yellow")
-    prefixes = [one.prefix for one in found]
-    problems = set_up(aws, prefixes, made.deploy, airflow_principal=airflow_principal, labs_principal=labs_principal)
+    problems = set_up(
+        aws,
+        [one.prefix for one in found],
+        made.deploy,
+        images=[one.prefix for one in found if one.image],
+        airflow_principal=airflow_principal,
+        labs_principal=labs_principal,
+    )
     end = Exit.FAILED if problems else Exit.DONE
     told = [one.document()["error"] for one in problems]
     output.json(

@@ -102,6 +102,25 @@ def _endpoint(environment: str, plan: Plan) -> dict[str, Any]:
     }
 
 
+def images_of(plan: Plan) -> str:
+    """Return the lines of the model file that allow AWS's XGBoost."""
+    return f"""  images:
+    - {plan.image.partition(":")[0]}:*
+    - algorithm: xgboost # AWS's own in other regions
+"""
+
+
+def gate_of(plan: Plan) -> str:
+    """Return the gate on the metric that XGBoost reports."""
+    bound = (plan.data.spread if plan.data else 1.0) if plan.is_regression else 1 - accuracy_of(plan)
+    return f"  - metric: validation:{plan.eval_metric}\n    maximum: {bound:.4g}\n"
+
+
+def accuracy_of(plan: Plan) -> float:
+    """Return what always answering the most frequent class has, or what is good enough."""
+    return math.floor(plan.data.most_frequent * 1000) / 1000 if plan.data else 0.8
+
+
 def model_file(plan: Plan) -> str:
     """Return the model file. Account and region are placeholders, so that it fits every account."""
     data, approvers = plan.data, ", ".join(json.dumps(name, ensure_ascii=False) for name in plan.approvers)
@@ -110,12 +129,8 @@ def model_file(plan: Plan) -> str:
         bound, why = (data.spread, "what always answering the mean has") if data else (1.0, "what is good enough")
         test, champion = f"rmse_maximum: {bound:.4g} # {why}", ""
     else:
-        accuracy = math.floor(data.most_frequent * 1000) / 1000 if data else 0.8
-        bound, why = (
-            1 - accuracy,
-            "what always answering the most frequent class has" if data else "what is good enough",
-        )
-        test = f"accuracy_minimum: {accuracy:g} # {why}"
+        why = "what always answering the most frequent class has" if data else "what is good enough"
+        test = f"accuracy_minimum: {accuracy_of(plan):g} # {why}"
         champion = "\n# The live model answers the same rows.\nchampion:\n  not_worse_than: 0.05 # in accuracy\n"
     return f"""# One such file is one pipeline; docs/model-file.md explains every field.
 # {{region}} and {{account}} are those of the AWS connection, filled in when a task runs.
@@ -125,10 +140,7 @@ description: Made by slipway init.
 {source}
 # What a zip may ask for. Everything else is refused before anything is started.
 policy:
-  images:
-    - {plan.image.partition(":")[0]}:*
-    - algorithm: xgboost # AWS's own in other regions
-  s3_prefixes:
+{images_of(plan)}  s3_prefixes:
     - s3://{plan.bucket_text}/{plan.prefix}/
   instance_types: [{plan.instance_type}]
   training:
@@ -139,9 +151,7 @@ policy:
 
 # The release stops unless the training job's last metrics keep these bounds.
 gates:
-  - metric: validation:{plan.eval_metric}
-    maximum: {bound:.4g}
-
+{gate_of(plan)}
 # After each deployment the endpoint answers these rows, the label first.
 test:
   data: s3://{plan.bucket_text}/{plan.prefix}/input/validation/

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from slipway import names
-from slipway.command import documents, tabular
+from slipway.command import custom, documents, tabular
 from slipway.command.aws import Aws
 from slipway.command.check import examine, show
 from slipway.command.documents import Plan
@@ -24,6 +24,8 @@ from slipway.command.settings import Settings
 from slipway.command.sources import nearest_models_folder, read_package
 
 _VERSION = "1.7-1"
+# The folder of the container's source, in that of the sources.
+CONTAINER = "container"
 
 
 def init(
@@ -61,6 +63,9 @@ def init(
     image: Annotated[
         str | None, typer.Option("--image", metavar="URI", help="The XGBoost image.", show_default=_VERSION)
     ] = None,
+    with_container: Annotated[
+        bool, typer.Option("--custom", help="Bring a container of your own: copy the example.", show_default=False)
+    ] = False,
     instance_type: Annotated[
         str, typer.Option("--instance-type", metavar="TYPE", help="For training and for both endpoints.")
     ] = "ml.m5.large",
@@ -83,7 +88,8 @@ def init(
     model_path = (models or nearest_models_folder() or Path("include") / "models") / f"{prefix}.yaml"
     plan = Plan(
         prefix=prefix,
-        image=image or _image(region, instance_type, output),
+        image=image
+        or (custom.image(prefix, account, region) if with_container else _image(region, instance_type, output)),
         data=data,
         objective=objective or (data.objective if data else "binary:logistic"),
         bucket=bucket.replace("{region}", region).replace("{account}", account),
@@ -91,7 +97,7 @@ def init(
         approvers=approvers,
         instance_type=instance_type,
     )
-    files = _files(plan, folder, model_path)
+    files = _files(plan, folder, model_path, with_container=with_container)
     _write(files, force=force)
     report = examine(read_package(folder), prefix, model_path.parent, None, output)
     output.json({"files": [str(path) for path in files], "classes": data.classes if data else [], **report.document()})
@@ -104,13 +110,21 @@ def init(
     if report.problems:
         raise typer.Exit(Exit.REFUSED)
     output.text("Next, make the model's roles: slipway bootstrap, or make up again for the local AWS.")
+    if with_container:
+        place = f"s3://{plan.bucket}/image_builds/{prefix}/image.zip"
+        output.text(f"Build its image: (cd {folder / CONTAINER} && zip -qr - . | aws s3 cp - {place})")
     output.text(f"Then release it: slipway submit {folder}")
 
 
-def _files(plan: Plan, folder: Path, model_path: Path) -> dict[Path, str]:
-    found = {
-        model_path: documents.model_file(plan),
-        folder / "trainingjob.json": _json(documents.training_job(plan)),
+def _files(plan: Plan, folder: Path, model_path: Path, *, with_container: bool) -> dict[Path, str]:
+    source: Any = documents
+    found: dict[Path, str] = {}
+    if with_container:
+        custom.check(plan)
+        source, found = custom, custom.container_files(folder / CONTAINER)
+    found |= {
+        model_path: source.model_file(plan),
+        folder / "trainingjob.json": _json(source.training_job(plan)),
         folder / "deployment.json": _json(documents.deployment(plan)),
     }
     if plan.data:
@@ -138,6 +152,8 @@ def _write(files: dict[Path, str], *, force: bool) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            if text.startswith("#!"):
+                path.chmod(0o755)
         except OSError as error:
             raise CommandError(
                 "The file cannot be written",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from slipway.command.aws import Aws
@@ -24,6 +24,7 @@ def set_up(
     prefixes: Iterable[str],
     deploy: Deploy,
     *,
+    images: Collection[str] = (),
     airflow_principal: str | None = None,
     labs_principal: str | None = None,
 ) -> list[CommandError]:
@@ -32,6 +33,7 @@ def set_up(
     :param aws: the account, with an administrator's credentials
     :param prefixes: of the models
     :param deploy: makes or changes a stack
+    :param images: the prefixes of those with a container image of their own
     :param airflow_principal: the role or user that Airflow runs as; None leaves it as it is
     :param labs_principal: the role or user who does the labs; None makes no stack for them
     :returns: what went wrong with single models' stacks, which keeps only their own releases back
@@ -58,7 +60,8 @@ def set_up(
         aws.client("s3").put_object(Bucket=bucket, Key=key, Body=endpoint_template().read_bytes())
     problems = []
     for prefix in prefixes:
-        of_model = {"ModelPrefix": prefix, "OtherImageRepositoryArns": None}
+        builds = "true" if prefix in images else "false"
+        of_model = {"ModelPrefix": prefix, "OtherImageRepositoryArns": None, "BuildsImage": builds}
         try:
             deploy(f"slipway-model-{prefix}", set_up_template("model"), of_model)
         except CommandError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slipway import paths
 from slipway.aws.clients import client
 from slipway.aws.cloudwatch import CloudWatchHook
+from slipway.aws.ecr import EcrHook
 from slipway.aws.identity import identity
 from slipway.aws.links import CloudFormationStackLink, DashboardLink, EndpointLink
 from slipway.aws.s3 import S3Hook
@@ -33,6 +34,7 @@ from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 from slipway.request.fence import load_request
+from slipway.request.pinned_image import require_image
 from slipway.request.uploader import uploader_under
 from slipway.stages.mixin import STAGE_OF, StageMixin
 from slipway.states import Environment
@@ -59,6 +61,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
     operator_extra_links = (CloudFormationStackLink(), EndpointLink(), DashboardLink(), NewerReleaseLink())
     _s3 = client(S3Hook)
     _registry = client(ModelRegistryHook)
+    _ecr = client(EcrHook)
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         super().__init__(
@@ -158,12 +161,14 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         return parameters.release_parameters(self._fenced, self._plan, self.environment, new, _outputs(stack))
 
     def check_may_apply(self, stack: Stack | None) -> None:
-        """Check that this release may be deployed here, and that the artefacts are those on record.
+        """Check that this release may be deployed here, that the artefacts are those on record, and the images there.
 
         :raises slipway.errors.ArtefactChanged: when an artefact is not the one on record; other errors as check_allowed
+        :raises slipway.errors.ImageMissing: when an image is gone
         """
         self.check_allowed(stack)
         self.check_artefacts(stack)
+        self.check_images(stack)
 
     def check_allowed(self, stack: Stack | None) -> None:
         """Check the sequence, the trial, the approval, and that the endpoint belongs to the stack.
@@ -193,6 +198,14 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         """
         served = served_artefacts.ServedArtefacts(self._plan.model_package_group, self._registry, S3Artefacts(self._s3))
         served.check(parameters.data_urls(self.parameters_for(stack)), self._package())
+
+    def check_images(self, stack: Stack | None) -> None:
+        """Check that new instances could pull the images: of this release's model, and of the one beside it.
+
+        :raises slipway.errors.ImageMissing: when an image is gone
+        """
+        for image in parameters.images(self.parameters_for(stack)):
+            require_image(image, self._aws, self._ecr)
 
     def before_execution(self, context: Context, stack: Stack | None) -> None:
         """Mark the package with the package that it replaces, while the stack still names that one."""

@@ -61,6 +61,12 @@ def data_urls(parameters: Mapping[str, str]) -> list[str]:
     return [parameters[name] for name in ("ModelADataUrl", "ModelBDataUrl") if parameters.get(name)]
 
 
+def images(parameters: Mapping[str, str]) -> list[str]:
+    """Return the URIs of the container images that a stack with these parameters serves, each once."""
+    found = (parameters.get(name) for name in ("ModelAImage", "ModelBImage"))
+    return list(dict.fromkeys(image for image in found if image))
+
+
 def live_model(outputs: Mapping[str, str], revision_id: str, *, judged: bool = False) -> ServedModel | None:
     """Find the live model that the new one is compared with in an A/B test.
 

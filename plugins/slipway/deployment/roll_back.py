@@ -14,12 +14,13 @@ from airflow.sdk import BaseOperator
 from slipway import names
 from slipway.aws.clients import client
 from slipway.aws.cloudformation import CloudFormationHook
+from slipway.aws.ecr import EcrHook
 from slipway.aws.identity import identity, resolve
 from slipway.aws.links import ModelPackageLink
 from slipway.aws.s3 import S3Hook, uri
 from slipway.deployment import history, roll_back_order
-from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE
-from slipway.errors import ArtefactChanged, PermanentError, RollBackRefused, Skipped
+from slipway.deployment.parameters import MODEL_PACKAGE_ARN, SEQUENCE, candidate
+from slipway.errors import ArtefactChanged, ImageMissing, PermanentError, RollBackRefused, Skipped
 from slipway.host.links import NewerReleaseLink
 from slipway.plan import PREVIOUS, ReleasePlan, roll_back_target
 from slipway.registry import approval_check, artefact
@@ -28,6 +29,7 @@ from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
 from slipway.request.contents import CONTENTS
+from slipway.request.pinned_image import require_image
 from slipway.request.process import plan_again
 from slipway.request.uploader import uploader_under
 from slipway.signed.orders import Order
@@ -58,6 +60,7 @@ class RollBackOperator(StageMixin, BaseOperator):
     operator_extra_links = (ModelPackageLink(), NewerReleaseLink())
     registry = client(ModelRegistryHook)
     s3 = client(S3Hook)
+    _ecr = client(EcrHook)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -159,6 +162,7 @@ class RollBackOperator(StageMixin, BaseOperator):
         uploader = uploader_under(rules, plan, plan.home_bucket, self.s3)
         approval_check.check_approved(package, rules, uploader, lambda: identity(self.aws_conn_id).arn)
         self._check_artefact(package)
+        self._check_image(package)
         return replace(plan, sequence=order.at, rolled_back_by=order.by, model_package_arn=arn)
 
     def _check_artefact(self, package: Mapping[str, Any]) -> None:
@@ -166,6 +170,14 @@ class RollBackOperator(StageMixin, BaseOperator):
             S3Artefacts(self.s3).check(artefact.on_record(package, artefact.data_url(package)))
         except ArtefactChanged as error:
             self._refuse(package["ModelPackageArn"], error.problem, _HOW_TO_RELEASE, error)
+
+    def _check_image(self, package: Mapping[str, Any]) -> None:
+        image = candidate(package).model.image
+        try:
+            require_image(image, identity(self.aws_conn_id), self._ecr)
+        except ImageMissing as error:
+            fix = f"push the same image again, or {_HOW_TO_RELEASE}"
+            self._refuse(package["ModelPackageArn"], error.problem, fix, error)
 
     def _outputs(self) -> Mapping[str, str]:
         stack_name = names.stack_name(self.model.prefix, Environment.PRODUCTION)

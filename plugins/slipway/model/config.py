@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.placeholders import AwsIdentity
 from slipway.model.approval_settings import ApprovalSettings, NewsSettings
 from slipway.model.data import DataAsset
@@ -24,6 +24,7 @@ from slipway.model.fields import (
     no_repetition,
     s3_key,
 )
+from slipway.model.image import OwnImage
 from slipway.model.serving import MAX_SCHEDULES, Alarms, Champion, GoldenSet, Guardrails, ScheduledAction, check_alarms
 from slipway.model.stress import Stress
 from slipway.model.training import EnvironmentName, Metrics, ScriptMode
@@ -111,7 +112,7 @@ class Policy(Strict):
     """What a zip may ask for; everything else is refused."""
 
     roles: Annotated[list[RoleArn], AfterValidator(no_repetition)] = []
-    images: Annotated[list[AllowedImage], Field(min_length=1)]
+    images: list[AllowedImage]
     image: Image | None = None
     s3_prefixes: Annotated[list[S3Uri], Field(min_length=1), AfterValidator(no_repetition)]
     instance_types: Annotated[list[InstanceType], Field(min_length=1), AfterValidator(no_repetition)]
@@ -185,6 +186,7 @@ class ModelConfig(Strict):
     source: SourceSettings
     assets: Annotated[list[DataAsset], Field(max_length=10)] = []
     roles: Roles
+    image: OwnImage | None = None
     policy: Policy
     metrics: Metrics = {}
     gates: list[MetricGate] = []
@@ -214,17 +216,29 @@ class ModelConfig(Strict):
         if isinstance(filled["roles"], Mapping):
             training, endpoint = names.training_role(prefix), names.endpoint_role(prefix)
             filled["roles"] = {"training": _role(training), "endpoint": _role(endpoint), **filled["roles"]}
+        image = filled.get("image")
+        if isinstance(image, Mapping):
+            filled["image"] = {"repository": names.image_repository(prefix), **image}
         policy = filled.get("policy")
         if isinstance(policy, Mapping):
             endpoint = policy.get("endpoint", {})
             if isinstance(endpoint, Mapping):
-                filled["policy"] = {**policy, "endpoint": {"endpoint_prefix": prefix, **endpoint}}
+                policy = {**policy, "endpoint": {"endpoint_prefix": prefix, **endpoint}}
+            filled["policy"] = {"images": [], **policy} if image is not None else policy
         return filled
 
     @model_validator(mode="after")
     def _name_is_free(self) -> Self:
         if self.prefix.lower() in RESERVED_PREFIXES:
             raise wrong(f"a prefix other than {', '.join(sorted(RESERVED_PREFIXES))}", "choose another prefix")
+        return self
+
+    @model_validator(mode="after")
+    def _has_an_image(self) -> Self:
+        if self.image is None and not self.policy.images:
+            raise wrong("at least one image in policy.images", "name the image, or give the model its own in image")
+        if self.image is not None and self.policy.image is not None:
+            raise wrong("either image or policy.image", "remove policy.image: image decides what is used")
         return self
 
     @model_validator(mode="after")
@@ -242,6 +256,14 @@ class ModelConfig(Strict):
                 "lower the one or raise the other",
             )
         return self
+
+    @property
+    def inlets(self) -> list[DataAsset]:
+        """The assets whose updates release the newest zip: training data and, where wanted, new images."""
+        if self.image is None or not self.image.release_new:
+            return self.assets
+        record = f"s3://{self.source.bucket}/{names.newest_image_key(self.prefix)}"
+        return [*self.assets, DataAsset(asset=image_names.asset(self.prefix), data=record)]
 
     @property
     def news_topic(self) -> str | None:

@@ -61,6 +61,16 @@ def data_url(package: Mapping[str, Any]) -> str:
     return package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
 
 
+def image_of(package: Mapping[str, Any]) -> str | None:
+    """Return the URI of the container image that a model package was registered with; None if it has none.
+
+    :param package: what DescribeModelPackage answered
+    """
+    containers = package.get("InferenceSpecification", {}).get("Containers") or [{}]
+    image: str | None = containers[0].get("Image")
+    return image
+
+
 def artefact_of(package: Mapping[str, Any]) -> Artefact | None:
     """Read which artefact a model package was registered with.
 

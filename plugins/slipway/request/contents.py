@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from slipway.errors import UnreadableDocument
@@ -24,6 +24,7 @@ CONTENTS = "slipway_contents"
 # The settings that the sentence about an approval names.
 PRODUCTION_INSTANCES = "Production: instances"
 PRODUCTION_SCALING = "Production: auto scaling"
+_IMAGE = "Image"
 _MAX_CHARS = 200
 # Enough to see that a value has changed, too little to find it out by trying.
 _MARK_DIGITS = 4
@@ -70,6 +71,10 @@ class Contents:
     def to_xcom(self) -> dict[str, Any]:
         """Return plain JSON."""
         return versioned({part: getattr(self, part) for part in ("digest", *PARTS)})
+
+    def with_image(self, image: str | None) -> Self:
+        """Return the same with the image that the release has pinned, which a zip names by a tag; None: as it is."""
+        return replace(self, settings={**self.settings, _IMAGE: image}) if image else self
 
     @classmethod
     def from_xcom(cls, value: Any) -> Self | None:
@@ -172,7 +177,7 @@ def _cut(text: str) -> str:
 def _training(job: TrainingJob) -> dict[str, str]:
     image, resources = job.algorithm_specification.training_image, job.resource_config
     found = {
-        "Image": f"{image.algorithm} {image.version}" if isinstance(image, ImageName) else image,
+        _IMAGE: f"{image.algorithm} {image.version}" if isinstance(image, ImageName) else image,
         "Training: instances": f"{resources.instance_count} x {resources.instance_type}",
         "Training: volume": f"{resources.volume_size_in_gb} GB",
         "Training: longest time": f"{job.stopping_condition.max_runtime_in_seconds} s",

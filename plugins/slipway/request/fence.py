@@ -14,9 +14,10 @@ from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import bucket_and_key
 from slipway.errors import NameConflict, RequestRefused, together
+from slipway.formats.image_uri import EcrImage
 from slipway.model.config import ImageReference, ModelConfig
-from slipway.plan import ReleasePlan
-from slipway.request import guardrails, images, policy
+from slipway.plan import PinnedImage, ReleasePlan
+from slipway.request import guardrails, images, own_image, policy
 from slipway.request.archive import MAX_BYTES, parse, read_archive, refuse
 from slipway.request.schema import Deployment, EndpointSettings, TrainingJob, to_parameters
 from slipway.states import Environment
@@ -54,7 +55,8 @@ class FencedRequest:
     """A request that the model's policy allows, completed by the model file.
 
     :param model: the model file without placeholders
-    :param image: the URI that training and endpoints use
+    :param image: the URI that training and endpoints use; before it is pinned with a tag, or without one for the
+        newest build of the model's own image
     :param training_parameters: the parameters of CreateTrainingJob without the release's name and tags
     """
 
@@ -104,23 +106,29 @@ def parse_zip(data: bytes) -> ReleaseRequest:
     return ReleaseRequest(training_job, deployment, hashlib.sha256(data).hexdigest(), archive.texts)
 
 
-def fence(request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity) -> FencedRequest:
+def fence(
+    request: ReleaseRequest, model: ModelConfig, aws: AwsIdentity, pinned: PinnedImage | None = None
+) -> FencedRequest:
     """Check a request against the model's policy, and set what the model file decides.
 
     :param request: what the zip asks for
     :param model: the model file
     :param aws: account and region, for its placeholders
+    :param pinned: the image that the release began with; None before it is known, or where it is none of ECR's
     :raises PolicyViolation: with everything that is not allowed
     """
     model = model.resolved(aws)
     wanted = policy.requested_image(request.training_job, aws.region)
     refusals = [
         *policy.refusals(request.training_job, request.deployment, model, wanted, aws.region),
+        *own_image.refusals(wanted, model, aws, pinned.uri if pinned else None),
         *guardrails.refusals(model, request.deployment.production_endpoint),
     ]
     if refusals:
         raise together(refusals)
     image = _chosen_image(request, model, wanted, aws)
+    if pinned:
+        image = _same_repository(pinned, image)
     return FencedRequest(
         request=request, model=model, image=image, training_parameters=_parameters(request.training_job, model, image)
     )
@@ -141,7 +149,7 @@ def load_request(
     bucket, key = bucket_and_key(plan.request_uri)
     data = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
     check_digest(data, plan.digest, plan.request_uri)
-    return fence(parse_zip(data), model, aws or identity(model.aws_conn_id))
+    return fence(parse_zip(data), model, aws or identity(model.aws_conn_id), plan.image)
 
 
 def check_digest(data: bytes, digest: str, uri: str) -> None:
@@ -178,7 +186,22 @@ def _validated(
     return None
 
 
+def _same_repository(pinned: PinnedImage, image: str) -> str:
+    """Return the pinned image; refuse one of another repository than the request's."""
+    found, expected = EcrImage.parse(pinned.uri), EcrImage.parse(image)
+    if found is None or found.digest is None or expected is None or found.address != expected.address:
+        raise NameConflict(
+            "The release began with another image than its zip and its model file name now",
+            resource=image,
+            why=f"it began with {pinned.uri}",
+            fix="undo the change of image or policy.image in the model file, or release the zip again",
+        )
+    return pinned.uri
+
+
 def _chosen_image(request: ReleaseRequest, model: ModelConfig, wanted: str, aws: AwsIdentity) -> str:
+    if own := own_image.own_image(model, aws):
+        return str(own_image.chosen_image(wanted, own))
     override = model.policy.image
     if override is None:
         return wanted

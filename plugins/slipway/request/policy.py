@@ -59,7 +59,7 @@ def refusals(
     """
     policy = model.policy
     found = [
-        *_violations("trainingjob.json", _identities(training, policy, image, region)),
+        *_violations("trainingjob.json", _identities(training, model, image, region)),
         *_violations("trainingjob.json", _places(training, policy)),
         *_violations("trainingjob.json", _size(training, policy)),
         *_violations("trainingjob.json", _server_side(training, policy)),
@@ -123,11 +123,13 @@ def requested_image(training: TrainingJob, region: str) -> str:
     return wanted
 
 
-def _identities(training: TrainingJob, policy: Policy, image: str, region: str) -> Iterator[_Finding]:
+def _identities(training: TrainingJob, model: ModelConfig, image: str, region: str) -> Iterator[_Finding]:
+    policy = model.policy
     if training.role_arn is not None and training.role_arn not in policy.roles:
         yield "RoleArn", "roles", _OneOf(policy.roles), training.role_arn
     instance_type = training.resource_config.instance_type
-    if not _image_allowed(image, policy, region, instance_type):
+    # Without this list own_image.py alone decides.
+    if (policy.images or model.image is None) and not _image_allowed(image, policy, region, instance_type):
         allowed = _OneOf(
             [entry if isinstance(entry, str) else _reference_text(entry) for entry in policy.images],
         )

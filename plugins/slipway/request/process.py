@@ -8,23 +8,29 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from slipway import names
+from slipway.aws.ecr import EcrHook
 from slipway.aws.identity import identity
 from slipway.aws.placeholders import AwsIdentity
 from slipway.aws.s3 import S3Hook, uri
 from slipway.errors import ModelFileError, NameConflict, PermanentError
 from slipway.formats.encoding import TAG_VALUE_MAX_CHARS, fits
 from slipway.model.config import ModelConfig
-from slipway.plan import ReleasePlan, Revision
+from slipway.plan import PinnedImage, ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES, refuse
 from slipway.request.contents import contents_of_request
 from slipway.request.fence import FencedRequest, RequestReader, check_digest, fence, parse_zip
 from slipway.request.measurable import check_measurable
-from slipway.request.uploader import read_revision, revision_document
+from slipway.request.newest_image import newest_image
+from slipway.request.pinned_image import Images, own_registry, pin_image
+from slipway.request.uploader import read_image, read_revision, revision_document
 from slipway.request.xgboost import check_hyperparameters
 from slipway.states import Environment
 from slipway.validation import shown_name
 
 log = logging.getLogger(__name__)
+
+# None for an image that is used by the name it has.
+Pinned = PinnedImage | None
 
 
 class RequestStore(RequestReader, Protocol):
@@ -46,20 +52,24 @@ def process_request(
     *,
     s3: RequestStore | None = None,
     aws: AwsIdentity | None = None,
+    ecr: Images | None = None,
     tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> ReleasePlan:
     """Read the pinned zip, check it against the model's policy, keep a copy and name everything of the release.
 
-    It calls S3 and STS, not SageMaker or CloudFormation. A second run makes the same plan and the same copy.
+    It calls S3 and STS, ECR for an image of the account, not SageMaker or CloudFormation. A second run makes the same
+    plan and the same copy.
 
     :param model: the model file
     :param revision: what ``source`` pinned
     :param s3: S3; through the model's connection if None
     :param aws: account and region; looked up if None
+    :param ecr: the registry of the account; through the model's connection if None
     :param tell: gets what is in the zip, as the XCom for the board
     :raises RequestRefused: when the zip is invalid, the policy does not allow it, or the model could not be measured
     :raises ModelFileError: when a metric of the model file has a name that the Model Registry cannot keep
     :raises NameConflict: when the run's prefix already has another zip
+    :raises slipway.errors.ImageMissing: when the image is not in its repository
     """
     if revision.size_bytes > MAX_BYTES:
         why = f"expected at most {MAX_BYTES} bytes, found {revision.size_bytes}"
@@ -74,15 +84,17 @@ def process_request(
     _check_version_id(revision)
     if fenced.request.training_job.algorithm_specification.metric_definitions:
         log.info("MetricDefinitions of trainingjob.json are ignored: the model file defines the metrics")
+    image = _image(fenced, aws, ecr, s3, bucket)
     if not s3.put_if_absent(bucket, key, data, content_type="application/zip"):
         kept = s3.read_version(bucket, key, max_bytes=MAX_BYTES)
         check_digest(kept, fenced.request.digest, f"s3://{bucket}/{key}")
     # A roll-back makes the plan again from these two, after this run and its XComs were deleted.
-    document = json.dumps(revision_document(revision, fenced.request.digest, s3)).encode()
-    s3.put_if_absent(bucket, names.revision_key(model.prefix, run_id), document, content_type="application/json")
-    if tell:
-        tell(contents_of_request(fenced.request).to_xcom())
-    return _plan(fenced, revision, run_id, uri(bucket, key))
+    document = json.dumps(revision_document(revision, fenced.request.digest, s3, image)).encode()
+    place = names.revision_key(model.prefix, run_id)
+    if not s3.put_if_absent(bucket, place, document, content_type="application/json"):
+        # An earlier attempt has begun with this image, whatever the tag means now.
+        image = read_image(s3.read_version(bucket, place, max_bytes=MAX_BYTES), uri(bucket, place))
+    return _told(fenced, revision, run_id, uri(bucket, key), image, tell)
 
 
 def plan_again(
@@ -121,10 +133,9 @@ def plan_again(
             why=f"it describes {revision.revision_id}",
             fix="find out who wrote it, and roll back to another release",
         )
-    fenced = fence(parse_zip(data), model, aws)
-    if tell:
-        tell(contents_of_request(fenced.request).to_xcom())
-    return _plan(fenced, revision, revision_id, uri(bucket, key))
+    image = read_image(document, uri(bucket, names.revision_key(model.prefix, revision_id)))
+    fenced = fence(parse_zip(data), model, aws, image)
+    return _told(fenced, revision, revision_id, uri(bucket, key), image, tell)
 
 
 def checked(data: bytes, model: ModelConfig, aws: AwsIdentity) -> FencedRequest:
@@ -171,7 +182,34 @@ def _read(s3: RequestStore, revision: Revision, bucket: str, key: str) -> bytes:
         return s3.read_version(bucket, key, max_bytes=MAX_BYTES)
 
 
-def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: str) -> ReleasePlan:
+def _image(fenced: FencedRequest, aws: AwsIdentity, ecr: Images | None, s3: RequestStore, bucket: str) -> Pinned:
+    """Pin the image of a request; what is used by its name costs no call."""
+    if own_registry(fenced.image, aws) is None:
+        return None
+    model = fenced.model
+    return pin_image(
+        fenced.image,
+        model,
+        aws,
+        ecr or EcrHook(aws_conn_id=model.aws_conn_id),
+        lambda: newest_image(model.prefix, bucket, s3),
+    )
+
+
+def _told(
+    fenced: FencedRequest,
+    revision: Revision,
+    run_id: str,
+    request_uri: str,
+    image: Pinned,
+    tell: Callable[[dict[str, Any]], None] | None,
+) -> ReleasePlan:
+    if tell:
+        tell(contents_of_request(fenced.request).with_image(image.uri if image else None).to_xcom())
+    return _plan(fenced, revision, run_id, request_uri, image)
+
+
+def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: str, image: Pinned) -> ReleasePlan:
     prefix = fenced.model.prefix
     endpoint_prefix = fenced.request.deployment.endpoint_prefix
     production = fenced.endpoint(Environment.PRODUCTION)
@@ -188,4 +226,5 @@ def _plan(fenced: FencedRequest, revision: Revision, run_id: str, request_uri: s
         stacks={environment.short: names.stack_name(prefix, environment) for environment in Environment},
         endpoints={environment.short: names.endpoint_name(endpoint_prefix, environment) for environment in Environment},
         trial_share=production.initial_variant_weight if production.ab_tests else None,
+        image=image,
     )

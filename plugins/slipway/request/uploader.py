@@ -6,15 +6,20 @@ that people approve.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from slipway import names
 from slipway.aws.documents import content_of, reading
 from slipway.aws.s3 import uri
 from slipway.errors import NotApproved, PermanentError, SlipwayError
+from slipway.formats.stored import known
 from slipway.model.approval_rules import Rules
-from slipway.plan import ReleasePlan, Revision
+from slipway.plan import PinnedImage, ReleasePlan, Revision
 from slipway.request.archive import MAX_BYTES
+
+# The member of a revision's document that says which image the release began with.
+_IMAGE = "image"
 
 
 class UploadReader(Protocol):
@@ -63,15 +68,36 @@ def uploader_of(plan: ReleasePlan, home_bucket: str, s3: UploadReader) -> str:
     return _recorded(plan, home_bucket, s3) if found is None else found
 
 
-def revision_document(revision: Revision, digest: str, s3: UploadReader) -> dict[str, Any]:
-    """Return what a release stores about its upload, which may be deleted later.
+def revision_document(
+    revision: Revision, digest: str, s3: UploadReader, image: PinnedImage | None = None
+) -> dict[str, Any]:
+    """Return what a release stores about its upload, which may be deleted later, and about its image.
 
     :param revision: the pinned version
     :param digest: SHA-256 of the zip, hexadecimal
     :param s3: S3, through the model's connection
+    :param image: the pinned image; None for one that is used by its name
     """
     uploader = s3.uploader(revision.bucket, revision.key, revision.version_id)
-    return {**revision.to_xcom(), "digest": digest, "uploader": uploader}
+    return {
+        **revision.to_xcom(),
+        "digest": digest,
+        "uploader": uploader,
+        **({_IMAGE: asdict(image)} if image else {}),
+    }
+
+
+def read_image(document: bytes, resource: str) -> PinnedImage | None:
+    """Read which image a release began with from what ``revision_document`` made.
+
+    :param document: its bytes in S3
+    :param resource: its S3 URI
+    :returns: None where it was used by its name
+    :raises UnreadableDocument: when they are no such document
+    """
+    content = content_of(document, resource)
+    with reading(resource):
+        return known(PinnedImage, content[_IMAGE]) if content.get(_IMAGE) else None
 
 
 def read_revision(document: bytes, resource: str) -> Revision:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.image_names import is_source
 from slipway.source.key_look import KeyLook, look_async
 from slipway.source.listing import RepeatedListing
 from slipway.source.uploads import (
@@ -16,6 +18,7 @@ from slipway.source.uploads import (
     has_usual_form,
     is_request,
     keys_elsewhere,
+    listed_prefixes,
 )
 from slipway.source.versions import CurrentObject, ObjectVersion, current_object_async
 
@@ -35,8 +38,8 @@ class Judged:
 class BucketView:
     """The current objects of a bucket's source keys.
 
-    A look is one List call for the common prefix and one for a key elsewhere, each in its turn: so its cost depends
-    neither on the number of models nor on the number of versions.
+    A look is one List call for the zips of all models, one for the sources of all images where a model has one, and one
+    for a key elsewhere, each in its turn: so its cost depends neither on the number of models nor on that of versions.
 
     :param client: an aiobotocore S3 client
     :param bucket: the bucket
@@ -48,19 +51,22 @@ class BucketView:
         self._bucket = bucket
         self._keys = frozenset(keys)
         self._turns = keys_elsewhere(keys)
-        self._listing = RepeatedListing(client, bucket, COMMON_PREFIX)
-        self._below_prefix: Mapping[str, CurrentObject] = {}
+        self._listings = [RepeatedListing(client, bucket, prefix) for prefix in listed_prefixes(keys)]
+        # What each listing has shown; the same objects again while nothing changes.
+        self._listed: tuple[Mapping[str, CurrentObject], ...] = ()
         self._elsewhere: dict[str, CurrentObject | None] = {}
         # The newest versions that are known to hide none.
         self._settled: dict[str, str] = {}
         self._stored: tuple[Any, IntakeState | None] = (None, None)
-        # Where nothing waited: the listing, the objects elsewhere and the intake's state. A thousand keys are compared
+        # Where nothing waited: the listings, the objects elsewhere and the intake's state. A thousand keys are compared
         # again only after one of the three has changed.
-        self._quiet: tuple[Mapping[str, CurrentObject], Mapping[str, CurrentObject | None], IntakeState] | None = None
+        self._quiet: (
+            tuple[tuple[Mapping[str, CurrentObject], ...], Mapping[str, CurrentObject | None], IntakeState] | None
+        ) = None
 
     async def refresh(self) -> None:
         """Look at the current objects."""
-        self._below_prefix = await self._listing.objects()
+        self._listed = tuple([await listing.objects() for listing in self._listings])
         if self._turns:
             key = self._turns.pop(0)
             self._turns.append(key)
@@ -102,7 +108,7 @@ class BucketView:
             elif state.may_hide_one and self._settled.get(key) != state.newest:
                 young = True
                 waiting |= {(one.key, one.version_id) for one in await self._new_versions(key, state)}
-        self._quiet = None if waiting or young else (self._below_prefix, dict(self._elsewhere), intake)
+        self._quiet = None if waiting or young else (self._listed, dict(self._elsewhere), intake)
         handled = set(unasked)
         looks: dict[str, list[ObjectVersion]] = {}
         for version in set(named) - unasked:
@@ -117,26 +123,27 @@ class BucketView:
         if self._quiet is None:
             return False
         listed, elsewhere, stored = self._quiet
-        return listed is self._below_prefix and stored is intake and elsewhere == self._elsewhere
+        same = all(map(operator.is_, listed, self._listed)) and len(listed) == len(self._listed)
+        return same and stored is intake and elsewhere == self._elsewhere
 
     def _has_changed(self, key: str, intake: IntakeState) -> bool:
         current, state = self._current(key), intake.keys.get(key)
         if state is not None:
             return not state.shows(current)
-        # The intake has to store that a key elsewhere is watched.
+        # The intake has to store that a key elsewhere, or an image's source, is watched.
         return current is not None or not has_usual_form(key)
 
     def _seen(self, intake: IntakeState) -> list[str]:
         """Return the keys that the last listings have shown, or would have shown."""
         stored = {key for key in intake.keys if key.startswith(COMMON_PREFIX)}
+        sources = {key for key in self._keys if is_source(key)}
         return [
-            key
-            for key in sorted(stored | self._below_prefix.keys() | self._elsewhere.keys())
-            if is_request(key, self._keys)
+            key for key in sorted(stored.union(sources, *self._listed, self._elsewhere)) if is_request(key, self._keys)
         ]
 
     def _current(self, key: str) -> CurrentObject | None:
-        return self._below_prefix.get(key) or self._elsewhere.get(key)
+        found = (listed.get(key) for listed in (*self._listed, self._elsewhere))
+        return next(filter(None, found), None)
 
     async def _new_versions(self, key: str, state: KeyState) -> list[ObjectVersion]:
         """Return the versions that the intake has not seen; those that wait for their model it has."""

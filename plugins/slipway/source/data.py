@@ -1,7 +1,8 @@
 """Training data as a part of a release: its fingerprint, and the DAG that releases the newest zip when it has changed.
 
-An ETL's DAG updates an asset that the model file names. The fingerprint of the data is in the claim of each release,
-which one conditional write makes. So a release of the same zip with the same data is found, whoever starts it.
+An ETL's DAG updates an asset that the model file names, or a build that of the model's images, whose record counts as
+data. The fingerprint of the data is in the claim of each release, which one conditional write makes. So a release of
+the same zip with the same data is found, whoever starts it.
 """
 
 from __future__ import annotations
@@ -56,12 +57,12 @@ def build_new_data_dags(models: Iterable[ModelConfig]) -> list[DAG]:
 
     :param models: the models
     """
-    return [_build(model) for model in models if model.assets]
+    return [_build(model) for model in models if model.inlets]
 
 
 def _build(model: ModelConfig) -> DAG:
     # A reference: the ETL's DAG defines the asset, and may give it both a name and a URI.
-    assets = [Asset.ref(uri=one.asset) if "://" in one.asset else Asset.ref(name=one.asset) for one in model.assets]
+    assets = [Asset.ref(uri=one.asset) if "://" in one.asset else Asset.ref(name=one.asset) for one in model.inlets]
     with watcher_dag(f"{names.NEW_DATA_DAG_PREFIX}{model.prefix}", reduce(or_, assets), __doc__) as dag:
 
         @task(task_id="release_newest")
@@ -70,7 +71,7 @@ def _build(model: ModelConfig) -> DAG:
             versions = S3Versions(aws_conn_id=model.aws_conn_id)
             bucket = resolve(model.source.bucket, model.aws_conn_id)
             claims = Claims(S3Documents(versions.s3), bucket, model.prefix, runs.exists)
-            places = [resolve(one.data, model.aws_conn_id) for one in model.assets]
+            places = [resolve(one.data, model.aws_conn_id) for one in model.inlets]
             return release_newest(model.prefix, bucket, model.source.key, places, versions, claims, runs.start)
 
         release()

@@ -1,5 +1,7 @@
 """The intake: every uploaded version of every model's zip starts that model's release exactly once.
 
+The source of a model's own container image starts its build in the same way.
+
 A watcher (source/watcher.py) emits an event that starts the intake DAG, which lists the bucket itself and starts a run
 for each version. It is exactly once because the run id is a function of the version and Airflow keeps (DAG, run id)
 unique. A version is stored as done only after its run exists: after any crash, the next event finds it.
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import uri
 from slipway.errors import IntakeUnreadable, problem_of
@@ -28,7 +30,6 @@ from slipway.host.task_errors import with_error_block
 from slipway.source.key_look import Found, look_at
 from slipway.source.uploads import (
     ASSET_PREFIX,
-    COMMON_PREFIX,
     INTAKE_TASK_ID,
     REQUEST_FILE,
     STATE_KEY,
@@ -37,6 +38,7 @@ from slipway.source.uploads import (
     has_usual_form,
     is_request,
     keys_elsewhere,
+    listed_prefixes,
 )
 from slipway.source.versions import CurrentObject, ObjectVersion, S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
@@ -61,7 +63,7 @@ class WatchedBucket:
 
     :param bucket: bucket name; may contain {region} and {account}
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :param dag_ids: release DAGs by source key
+    :param dag_ids: the DAG that an upload starts, by its key: a model's release, or the build of its image
     :param queues: queues that S3 notifies of the bucket's uploads
     :param held: why no release of a model starts now, by source key
     """
@@ -99,9 +101,12 @@ def sources(pipelines: Iterable[Pipeline]) -> list[WatchedBucket]:
         model = pipeline.model
         key = (model.source.bucket, str(model.aws_conn_id))
         source = found.setdefault(key, WatchedBucket(model.source.bucket, model.aws_conn_id))
-        source.dag_ids[model.source.key] = model.prefix
+        keys = {model.source.key: model.prefix}
+        if model.image:
+            keys[image_names.source_key(model.prefix)] = image_names.build_dag_id(model.prefix)
+        source.dag_ids.update(keys)
         if pipeline.stale:
-            source.held[model.source.key] = pipeline.stale
+            source.held.update(dict.fromkeys(keys, pipeline.stale))
         if model.source.queue:
             source.queues.add(model.source.queue)
     return [found[key] for key in sorted(found)]
@@ -195,11 +200,14 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
 
 def _look(source: WatchedBucket, bucket: str, before: IntakeState | None, versions: S3Versions) -> dict[str, Found]:
     """List the bucket, and the versions of the keys that have changed since the intake has listed them."""
-    current: dict[str, CurrentObject | None] = {**versions.current_objects(bucket, COMMON_PREFIX)}
+    current: dict[str, CurrentObject | None] = {}
+    for prefix in listed_prefixes(source.dag_ids):
+        current |= versions.current_objects(bucket, prefix)
+    sources = {key for key in source.dag_ids if image_names.is_source(key)}
     current |= {key: versions.current_object(bucket, key) for key in keys_elsewhere(source.dag_ids)}
     intake = before or IntakeState()
     found = {}
-    for key in sorted(current.keys() | intake.keys.keys()):
+    for key in sorted(current.keys() | intake.keys.keys() | sources):
         if not is_request(key, source.dag_ids) or not intake.needs_look(key, current.get(key), source.open_keys):
             continue
         state = intake.keys.get(key)
@@ -254,11 +262,14 @@ def _first_intake(
 
 def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion, versions: S3Versions) -> bool:
     """Look for the copy of the zip that a release keeps; another Airflow may have made it."""
-    prefix = source.dag_ids.get(version.key)
-    if prefix is None:
+    dag_id = source.dag_ids.get(version.key)
+    if dag_id is None:
         return False
     revision = names.revision_id(bucket, version.key, version.version_id)
-    return versions.s3.exists(bucket, f"{names.release_prefix(prefix, revision)}{REQUEST_FILE}")
+    key = f"{names.release_prefix(dag_id, revision)}{REQUEST_FILE}"
+    if image_names.is_source(version.key):
+        key = image_names.build_key(image_names.prefix_of_dag(dag_id), revision, image_names.SOURCE_FILE)
+    return versions.s3.exists(bucket, key)
 
 
 def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:

@@ -68,8 +68,8 @@ class RepeatedListing:
         self, *, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
     ) -> None:
         """Take the body of a known page away, so that nothing is parsed."""
-        digest = hashlib.sha256(response_dict["body"]).hexdigest()
-        customized_response_dict[_DIGEST] = digest
+        # Another listing with the same client may have seen the answer first, and taken its body away.
+        digest = customized_response_dict.setdefault(_DIGEST, hashlib.sha256(response_dict["body"]).hexdigest())
         if response_dict["status_code"] == 200 and (known := self._pages.get(digest)):
             response_dict["body"] = b""
             customized_response_dict.update(known.more)

@@ -57,6 +57,8 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
     # None: what is rendered costs a request, and nothing here is a template.
     template_fields = ()
     operator_extra_links = (ReleasedByLink(),)
+    # What an error says where there is no object.
+    nothing = "There is nothing to release"
     # A class attribute, because Airflow does not let operators set new attributes.
     run_exists = staticmethod(runs.exists)
 
@@ -121,7 +123,7 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         bucket, key, _ = self._wanted(context)
         if result.outcome is not WaitOutcome.REACHED:
             raise PermanentError(
-                "There is nothing to release",
+                self.nothing,
                 resource=uri(bucket, key),
                 why=result.reason,
                 fix=result.fix or "upload the zip there, then clear this task",
@@ -160,7 +162,7 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         revision = self.versions.head_version(bucket, key, version_id)
         if revision is None and version_id:
             raise PermanentError(
-                "There is nothing to release",
+                self.nothing,
                 resource=uri(bucket, key, version_id),
                 why="S3 has no such version",
                 fix="trigger a run with a version id that aws s3api list-object-versions shows, or with none",
@@ -191,11 +193,15 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
         )
         if isinstance(claimed, Claim):
             ReleasedByLink.persist(context, claimed.dag_id, claimed.run_id)
-            raise refusal(revision, claimed, dag_run.run_id, newest=newest)
+            raise self.refusal(revision, claimed, dag_run.run_id, newest=newest)
         sequences.check(claimed.sequence or claimed.last_modified, uri(revision.bucket, revision.key))
         if claimed.attempt > 1:
-            self.log.info("This is attempt %d of this version: a new release", claimed.attempt)
+            self.log.info("This is attempt %d of this version", claimed.attempt)
         return claimed
+
+    def refusal(self, revision: Revision, claim: Claim, run_id: str, *, newest: bool) -> Exception:
+        """Build the error that names the run which has a version."""
+        return refusal(revision, claim, run_id, newest=newest)
 
     @staticmethod
     def _new_attempt(context: Mapping[str, Any]) -> bool:

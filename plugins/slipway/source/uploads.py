@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from slipway.formats.stored import an_object, known, unreadable, versioned
+from slipway.image_names import SOURCE_PREFIX, is_source
 from slipway.source.versions import CurrentObject
 
 # The default prefix of a model's zip: one List call covers all models.
@@ -28,13 +29,18 @@ def has_usual_form(key: str) -> bool:
 
 
 def is_request(key: str, known_keys: Collection[str]) -> bool:
-    """Tell whether uploads to a key are releases: a model's key, or one of the usual form that has no model yet."""
+    """Tell whether uploads to a key start runs: a model's key, or one of the usual form that has no model yet."""
     return key in known_keys or has_usual_form(key)
 
 
+def listed_prefixes(known_keys: Iterable[str]) -> list[str]:
+    """Return the prefixes that a look lists: that of zips, and that of image sources where a model builds images."""
+    return [COMMON_PREFIX, *([SOURCE_PREFIX] if any(map(is_source, known_keys)) else [])]
+
+
 def keys_elsewhere(known_keys: Iterable[str]) -> list[str]:
-    """Return the models' keys that the listing of the common prefix does not contain."""
-    return sorted(key for key in known_keys if not key.startswith(COMMON_PREFIX))
+    """Return the models' keys that no listing of a prefix contains."""
+    return sorted(key for key in known_keys if not key.startswith((COMMON_PREFIX, SOURCE_PREFIX)))
 
 
 @dataclass(frozen=True)

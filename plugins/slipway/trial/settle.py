@@ -150,6 +150,7 @@ class TrialSettleOperator(EndpointDeployOperator):
         if step is not None:
             # Checked last: the weights of a model that fails must go back even if its artifact has changed.
             self.check_artefacts(stack)
+            self.check_images(stack)
             self._set_share(endpoint, step, level=self.levels_instances(stack), deadline=deadline)
 
     def _bake(self, context: Context, share: float) -> None:

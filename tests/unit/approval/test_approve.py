@@ -284,7 +284,8 @@ def test_what_differs_from_the_live_zip_is_shown(asked):
 
 
 def test_the_same_zip_is_said_to_be_the_same(asked):
-    assert "None: this is the same zip as what is live." in comparing(asked, request_zip(), request_zip())
+    said = comparing(asked, request_zip(), request_zip())
+    assert "None: this is the same zip as what is live, with the same image." in said
 
 
 @pytest.mark.parametrize(("theirs", "digest"), [(None, None), (request_zip(), "f" * 64), (b"no zip", None)])

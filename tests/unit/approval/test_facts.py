@@ -1,9 +1,12 @@
 """The approval screen's text."""
 
+from dataclasses import replace
+
 import pytest
 
 from slipway.approval.facts import Facts, code, markdown
-from slipway.plan import ReleasePlan, Revision
+from slipway.plan import PinnedImage, ReleasePlan, Revision
+from slipway.request.contents import Contents
 from tests.unit.releases import ARTEFACT
 
 PLAN = ReleasePlan(
@@ -52,6 +55,26 @@ def test_the_bytes_that_are_approved_are_shown():
     for said in (f"`{ARTEFACT.uri}`", "1024 bytes", "`v7`", f"`{ARTEFACT.etag}`", f"`{ARTEFACT.sha256}`"):
         assert said in text
     assert "not on record, so it cannot be deployed" in markdown(facts())
+
+
+def test_the_image_is_shown_with_what_it_was_built_from():
+    image = f"123456789012.dkr.ecr.us-west-2.amazonaws.com/mlops-iris@sha256:{'1' * 64}"
+    pinned = PinnedImage(image, "src-12", "s3://b/image_builds/iris-model/image.zip version v7")
+    text = markdown(replace(facts(image=image), plan=replace(PLAN, image=pinned)))
+    for said in (f"| Image | `{image}` |", "| Image's tag | `src-12` |", f"| Image built from | `{pinned.source}` |"):
+        assert said in text
+    # The package has another image than the plan: only that one is what would serve.
+    text = markdown(replace(facts(image="another"), plan=replace(PLAN, image=pinned)))
+    assert "| Image | `another` |" in text
+    assert "src-12" not in text
+
+
+def test_the_same_zip_with_another_image_is_a_change():
+    new, live = (Contents("d" * 64, settings={"Image": image}) for image in ("r@sha256:1", "r@sha256:2"))
+    evaluation = {"metrics": {}, "live": {"model_package_arn": "arn:x/7"}}
+    assert "`r@sha256:1` | `r@sha256:2`" in markdown(facts(evaluation=evaluation, contents=new, live_contents=live))
+    same = markdown(facts(evaluation=evaluation, contents=new, live_contents=new))
+    assert "the same zip as what is live, with the same image" in same
 
 
 def test_metrics_stand_beside_their_gate_and_the_live_model():

@@ -135,3 +135,32 @@ def test_the_models_go_where_the_include_folder_is(slipway, monkeypatch):
     monkeypatch.setenv("SLIPWAY_INCLUDE_FOLDER", str(slipway.folder / "elsewhere"))
     assert slipway("init", "wine", *WHERE, *IMAGE).code == Exit.DONE
     assert (slipway.folder / "elsewhere" / "models" / "wine.yaml").exists()
+
+
+def test_with_a_container_of_ones_own_the_example_is_copied_and_check_accepts_the_rest(slipway):
+    file = table(slipway.folder, wine())
+    words = ("init", "wine", "--csv", file, "--label", "kind", "--drop", "id", "--custom", *WHERE, "--json")
+    said = slipway(*words)
+    assert said.code == Exit.DONE, said.out
+    container = slipway.folder / "wine" / "container"
+    assert {one.name for one in container.iterdir()} == {"Dockerfile", "requirements.txt", "serve", "train"}
+    assert all((container / program).stat().st_mode & 0o100 for program in ("serve", "train"))
+    model = yaml.safe_load((slipway.folder / "include" / "models" / "wine.yaml").read_text())
+    assert model["image"] == {}
+    assert "images" not in model["policy"]
+    assert model["gates"] == [{"metric": "validation:accuracy", "minimum": pytest.approx(0.333)}]
+    job = json.loads((slipway.folder / "wine" / "trainingjob.json").read_text())
+    image = "123456789012.dkr.ecr.us-west-2.amazonaws.com/mlops-wine:latest"
+    assert job["AlgorithmSpecification"]["TrainingImage"] == image
+    assert job["HyperParameters"] == {"max_depth": "11", "n_jobs": "5", "n_estimators": "120"}
+    assert slipway("check", "wine", "--offline").code == Exit.DONE
+
+
+def test_what_the_example_of_a_container_cannot_learn_is_refused(slipway):
+    file = table(slipway.folder, [["a", "y"], *([n, n * 1.5] for n in range(40))])
+    said = slipway("init", "wine", "--csv", file, "--label", "y", "--custom", *WHERE, "--json")
+    assert said.code == Exit.REFUSED
+    assert "--objective multi:softmax" in said.json["error"]["fix"]
+    said = slipway("init", "Wine", "--custom", *WHERE, "--json")
+    assert said.code == Exit.USAGE
+    assert not (slipway.folder / "Wine").exists()

@@ -60,6 +60,6 @@ def test_whatever_compares_classes_is_named(sections, named):
 
 
 def test_a_container_that_nobody_describes_is_let_through():
-    image = "123456789012.dkr.ecr.us-west-2.amazonaws.com/ours:1"
+    image = "210987654321.dkr.ecr.us-west-2.amazonaws.com/ours:1"
     policy = iris_model().model_dump()["policy"] | {"image": image}
     assert process("rank:ndcg", {"policy": policy}).objects

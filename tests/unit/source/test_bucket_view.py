@@ -154,3 +154,37 @@ def test_many_notifications_of_a_key_cost_one_call_a_look():
     world.take_in()
     world.judge(*((IRIS, f"v{number}") for number in range(20)))
     assert world.bucket.calls == [OBJECTS, VERSIONS]
+
+
+SOURCES = [f"image_builds/m{number}/image.zip" for number in range(50)]
+
+
+@pytest.mark.parametrize("models", [1, 50])
+def test_the_sources_of_all_images_cost_one_more_listing_a_look(models):
+    world = World(IRIS, *SOURCES[:models])
+    world.take_in()
+    for _ in range(2):
+        assert world.judge().waiting == frozenset()
+    assert world.bucket.calls == [OBJECTS, ("list_objects_v2", "image_builds/")] * 2
+    world.bucket.put(SOURCES[models - 1], "v1")
+    assert {key for key, _ in world.judge().waiting} == {SOURCES[models - 1]}
+    world.take_in()
+    assert world.judge().waiting == frozenset()
+
+
+def test_a_first_model_with_an_image_waits_once_for_the_intake_to_watch_its_source():
+    world = World()
+    world.bucket.put(SOURCES[0], "v1")
+    world.take_in()
+    assert world.judge().waiting == frozenset()
+    world.source.dag_ids[SOURCES[0]] = "image_build-m0"
+    world.view = BucketView(AsyncBucket(world.bucket), "uploads", list(world.source.dag_ids))
+    assert {key for key, _ in world.judge().waiting} == {SOURCES[0]}
+    world.take_in()
+    assert world.judge().waiting == frozenset()
+
+
+def test_a_source_without_a_model_is_no_request():
+    world = World()
+    world.take_in()
+    assert world.judge((SOURCES[0], "v1")) == Judged(frozenset(), frozenset({(SOURCES[0], "v1")}))

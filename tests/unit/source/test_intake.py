@@ -269,11 +269,57 @@ def test_what_an_earlier_slipway_stored_is_continued():
     assert sorted(airflow.versions()) == ["v2", "v4", "w1"]
 
 
+FOREST = "image_builds/forest/image.zip"
+
+
+def test_every_version_of_an_images_source_has_one_run_of_its_build(store):
+    airflow, bucket, watched = Airflow("image_build-forest"), Bucket(), source(**{FOREST: "image_build-forest"})
+    # From now on the source is watched: no upload is an older one.
+    take_in(watched, store, bucket, airflow.start)
+    for number in range(3):
+        bucket.put(FOREST, f"v{number}")
+    assert take_in(watched, store, bucket, airflow.start) == {"started": 3, "waiting": 0}
+    assert take_in(watched, store, bucket, airflow.start) == {"started": 0, "waiting": 0}
+    run_id = names.auto_run_id(BUCKET, FOREST, "v1", AT)
+    assert airflow.runs["image_build-forest", run_id] == {"bucket": BUCKET, "key": FOREST, "version_id": "v1"}
+
+
+def test_of_the_sources_from_before_the_model_had_an_image_only_the_newest_is_built(store):
+    airflow, bucket = Airflow("image_build-forest"), uploads((FOREST, "v1"), (FOREST, "v2"))
+    take_in(source(), store, bucket, airflow.start)
+    assert airflow.versions() == []
+    take_in(source(**{FOREST: "image_build-forest"}), store, bucket, airflow.start)
+    assert airflow.versions() == ["v2"]
+
+
+def test_the_first_look_does_not_build_again_what_another_airflow_has_built():
+    bucket = uploads((FOREST, "v1"))
+    bucket.existing.add(f"releases/forest/images/{names.revision_id(BUCKET, FOREST, 'v1')}/image.zip")
+    airflow = Airflow("image_build-forest")
+    take_in(source(**{FOREST: "image_build-forest"}), MemoryStore(), bucket, airflow.start)
+    assert airflow.versions() == []
+
+
+def test_a_model_with_an_image_has_two_sources():
+    (found,) = sources([model("a", BUCKET), model("forest", BUCKET, image=object(), stale=BROKEN)])
+    assert found.dag_ids == {
+        names.source_key("a"): "a",
+        names.source_key("forest"): "forest",
+        FOREST: "image_build-forest",
+    }
+    assert found.held == {names.source_key("forest"): BROKEN, FOREST: BROKEN}
+
+
 def model(
-    prefix: str, bucket: str = "mlops-{region}-{account}", aws_conn_id: str = "aws_default", queue=None, stale=None
+    prefix: str,
+    bucket: str = "mlops-{region}-{account}",
+    aws_conn_id: str = "aws_default",
+    queue=None,
+    stale=None,
+    image=None,
 ) -> Pipeline:
     place = SimpleNamespace(bucket=bucket, key=names.source_key(prefix), queue=queue)
-    return Pipeline(SimpleNamespace(prefix=prefix, source=place, aws_conn_id=aws_conn_id), stale)
+    return Pipeline(SimpleNamespace(prefix=prefix, source=place, aws_conn_id=aws_conn_id, image=image), stale)
 
 
 BROKEN = Stale("wine.yaml", "2026-05-01T12:00:00+00:00", "field prefix: expected text, found the number 1.")

@@ -1,0 +1,1 @@
+"""A model's own container image: its source is fenced, built once, scanned and recorded."""

@@ -1,0 +1,144 @@
+"""The body of the task ``record``: what an image is and where it comes from, kept with its build and as the newest."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slipway import names
+from slipway.aws.documents import S3Documents, reading
+from slipway.aws.s3 import bucket_and_key, uri
+from slipway.errors import PermanentError
+from slipway.formats.stored import known, versioned
+from slipway.images.checked import CheckedSource
+
+log = logging.getLogger(__name__)
+
+_RECORD = "image.json"
+_PACKAGES_MAX_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image, as it is recorded.
+
+    :param uri: of the repository, with the registry
+    :param digest: of the image's manifest, with ``sha256:``
+    :param tag: which its source has given it
+    :param base_images: what its Dockerfile starts from
+    :param source: the upload: bucket, key, VersionId, SHA-256 and who uploaded it
+    :param sequence: orders the images of a model: when the source was uploaded, or built again; ISO 8601, UTC
+    :param findings: of its scan, by severity
+    :param packages: its Python packages and their versions; None where the build has left no list
+    :param build_id: CodeBuild's; None where an image of the same bytes was there
+    :param run: the Airflow run that has recorded it
+    """
+
+    uri: str
+    digest: str
+    tag: str
+    base_images: tuple[str, ...]
+    source: dict[str, str]
+    sequence: str
+    pushed_at: str
+    size_bytes: int
+    findings: dict[str, int]
+    packages: dict[str, str] | None
+    build_id: str | None
+    run: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return versioned(asdict(self) | {"base_images": list(self.base_images)})
+
+
+def record_image(
+    source: CheckedSource,
+    built: Mapping[str, Any],
+    findings: Mapping[str, int],
+    run: Mapping[str, str],
+    documents: S3Documents,
+) -> dict[str, Any]:
+    """Write the record of an image, and make it the newest unless a newer source has given one.
+
+    A second run writes the same, except the run's name.
+
+    :param source: what was built
+    :param built: the result of ``build``
+    :param findings: of the scan, by severity
+    :param run: dag_id, run_id and url of the recording run
+    :param documents: S3
+    :returns: what the run's XCom and the asset's event say
+    :raises slipway.errors.AwsError: when a call fails
+    """
+    revision = source.revision
+    record = ImageRecord(
+        uri=built["uri"],
+        digest=built["digest"],
+        tag=built["tag"],
+        base_images=source.base_images,
+        source={
+            "bucket": revision.bucket,
+            "key": revision.key,
+            "version_id": revision.version_id,
+            "revision": revision.revision_id,
+            "sha256": source.digest,
+            "uploader": source.uploader,
+        },
+        sequence=revision.sequence or revision.last_modified,
+        pushed_at=built["pushed_at"],
+        size_bytes=built["size_bytes"],
+        findings=dict(findings),
+        packages=_packages(built["packages"], documents),
+        build_id=built["build_id"],
+        run=dict(run),
+    )
+    key = source.key_of(_RECORD)
+    # Where it exists, an earlier attempt of this task has written it.
+    documents.write(source.bucket, key, record.to_json(), etag=None)
+    newest = _make_newest(source, record, documents)
+    return {
+        "image": f"{record.uri}@{record.digest}",
+        "tag": record.tag,
+        "digest": record.digest,
+        "base_images": list(record.base_images),
+        "source_version": revision.version_id,
+        "findings": record.findings,
+        "packages": len(record.packages or ()),
+        "record": uri(source.bucket, key),
+        "newest": newest,
+    }
+
+
+def _make_newest(source: CheckedSource, record: ImageRecord, documents: S3Documents) -> bool:
+    key = names.newest_image_key(source.prefix)
+    while True:
+        document = documents.read(source.bucket, key)
+        if document.content is not None:
+            with reading(uri(source.bucket, key)):
+                newest = known(ImageRecord, document.content)
+            if newest.sequence > record.sequence:
+                log.info("A newer source has given an image already, which stays the newest: %s", newest.digest)
+                return False
+            if (newest.digest, newest.sequence) == (record.digest, record.sequence):
+                return True
+        if documents.write(source.bucket, key, record.to_json(), etag=document.etag):
+            return True
+
+
+def _packages(place: str, documents: S3Documents) -> dict[str, str] | None:
+    """Read the list that the build has left, as ``pip list --format json`` writes it.
+
+    It is what the image says about itself, so nothing is decided by it.
+    https://pip.pypa.io/en/stable/cli/pip_list/#cmdoption-format
+    """
+    bucket, key = bucket_and_key(place)
+    try:
+        listed = json.loads(documents.s3.read_version(bucket, key, max_bytes=_PACKAGES_MAX_BYTES))
+        return {str(one["name"]): str(one["version"]) for one in listed}
+    except (PermanentError, ValueError, TypeError, KeyError) as error:
+        log.warning("The image's packages are not recorded: %s", error)
+        return None
