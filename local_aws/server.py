@@ -69,9 +69,10 @@ def run(settings: Settings, credentials: Credentials) -> None:
             front.invoke, front.needs = part.invoke, part.service.needs
         if part.download:
             front.download = part.download
-    sagemaker, autoscaling, *_ = (part.service for part in parts)
+    sagemaker, autoscaling, ecr, codebuild, *_ = (part.service for part in parts)
     views = SageMakerViews(store, sagemaker)
-    front.console = Console(Sources(gateway.views, gateway.cloudwatch, views, autoscaling, settings), credentials)
+    sources = Sources(gateway.views, gateway.cloudwatch, views, autoscaling, ecr, codebuild, settings)
+    front.console = Console(sources, credentials)
     # asyncio.run would wait for the end of every stack operation, and the host does not let them be cancelled.
     loop = InvocationLoop()
     # Faults work on the HTTP server's requests only, so with faults it gets the invocations too.

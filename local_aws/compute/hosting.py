@@ -31,6 +31,7 @@ from local_aws.compute.rolling_update import RollingUpdate
 from local_aws.compute.route import Route
 from local_aws.compute.update_policy import UpdatePolicy
 from local_aws.compute.utilization import Utilization
+from local_aws.compute.variant_image import pull_image
 from local_aws.settings import Clock
 
 # A request that finds a closing fleet reads the route again, at most this often.
@@ -157,14 +158,11 @@ class Hosting:
 
         :raises ContainerFailed: it cannot be pulled
         """
-        registry = self._settings.client("ecr", key.account_id, key.region, variant.role_arn)
-        return self._compute.pull(registry, variant.image)
+        return pull_image(self._settings, self._compute, key, variant)
 
     def _new_instances(self, key: EndpointKey, variant: VariantSpec, opt_ml: Path, count: int) -> list[Instance]:
         client = self._settings.client("logs", key.account_id, key.region, variant.role_arn)
-
-        def pull() -> str:
-            return self.resolve(key, variant)
+        pull = partial(self.resolve, key, variant)
 
         def new_log(stream: str) -> LogStream:
             return LogStream(client, f"/aws/sagemaker/Endpoints/{key.name}", stream)

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.compute.base import Container, ContainerSpec
+from local_aws.compute.built_in_environment import environment_of
 from local_aws.compute.docker.containers import ImageContainers
 from local_aws.compute.docker.store import ImageStore
 from local_aws.compute.docker.tools import images_folder
-from local_aws.compute.forked import IDLE_THREADS, Fork, ForkParent, forkable
+from local_aws.compute.forked import Fork, ForkParent, forkable
 from local_aws.compute.images import ALGORITHMS, algorithm, image_tag
 from local_aws.compute.sandbox.disk import too_much
 from local_aws.compute.sandbox.spec import Limits
@@ -217,7 +218,7 @@ class ProcessCompute:
             return self._start_image(spec)
         module = program.train_module if spec.command == "train" else program.serve_module
         arguments = [spec.command, "--version", image_tag(spec.image)]
-        environment = _environment(spec, _OPT_ML if self._private_opt_ml else spec.opt_ml)
+        environment = environment_of(spec, _SOURCE_ROOT, _OPT_ML if self._private_opt_ml else spec.opt_ml)
         record_path = self._records / f"{uuid.uuid4().hex}.json"
         if forkable(spec.environment):
             fork = Fork(module, arguments, environment, spec.opt_ml, self._private_opt_ml)
@@ -278,27 +279,3 @@ class ProcessCompute:
 
 def _record(spec: ContainerSpec, pid: int) -> str:
     return json.dumps(asdict(ProcessRecord(spec.name, pid, process_start_time(pid) or "ended", str(spec.opt_ml))))
-
-
-def _environment(spec: ContainerSpec, root: Path) -> dict[str, str]:
-    """Return the program's environment: of the host's only the search paths, and above all no credentials.
-
-    :param root: the program's /opt/ml
-    """
-    channels = spec.opt_ml / "input" / "data"
-    names = sorted(entry.name for entry in channels.iterdir()) if channels.is_dir() else []
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(spec.opt_ml),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(_SOURCE_ROOT),
-        "PYTHONUNBUFFERED": "1",
-        **IDLE_THREADS,
-        "SM_INPUT_DIR": str(root / "input"),
-        "SM_INPUT_CONFIG_DIR": str(root / "input" / "config"),
-        "SM_MODEL_DIR": str(root / "model"),
-        "SM_OUTPUT_DIR": str(root / "output"),
-        "SM_OUTPUT_DATA_DIR": str(root / "output" / "data"),
-        **{f"SM_CHANNEL_{name.upper()}": str(root / "input" / "data" / name) for name in names},
-        **spec.environment,
-    }

@@ -13,6 +13,8 @@ _PARTS = (
     ("jobs", "Training jobs"),
     ("endpoints", "Endpoints"),
     ("groups", "Model registry"),
+    ("repositories", "Images"),
+    ("builds", "Builds"),
     ("stacks", "Stacks"),
     ("buckets", "Buckets"),
     ("alarms", "Alarms"),

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from local_aws.console.html import Content, Markup, joined, tag
 from local_aws.console.request import Asked
 
-_GOOD = frozenset({"Active", "Approved", "Completed", "InService", "OK", "Successful", "ok"})
-_BAD = frozenset({"ALARM", "Failed", "OutOfService", "Rejected", "UpdateRollbackFailed", "denied"})
+_GOOD = frozenset({"Active", "Approved", "Completed", "InService", "OK", "SUCCEEDED", "Successful", "ok"})
+_BAD = frozenset({"ALARM", "FAILED", "FAULT", "Failed", "OutOfService", "Rejected", "TIMED_OUT", "denied"})
 _BUSY = frozenset({"Creating", "Deleting", "InProgress", "PendingManualApproval", "Stopping", "Updating"})
 _BUSY_TOO = frozenset({"Downloading", "Pending", "RollingBack", "Starting", "SystemUpdating", "Training", "Uploading"})
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -104,9 +104,9 @@ def state(value: str | None) -> Markup:
 
 
 def _meaning(value: str) -> str:
-    if value in _BUSY | _BUSY_TOO or value.endswith("_IN_PROGRESS"):
+    if value in _BUSY | _BUSY_TOO or value.endswith("IN_PROGRESS"):
         return "busy"
-    if value in _BAD or value.endswith("_FAILED") or "ROLLBACK" in value:
+    if value in _BAD or value == "UpdateRollbackFailed" or value.endswith("_FAILED") or "ROLLBACK" in value:
         return "bad"
     return "good" if value in _GOOD or value.endswith("_COMPLETE") else "idle"
 

@@ -21,6 +21,8 @@ class Sources:
     :param cloudwatch: for metrics
     :param sagemaker: of SageMaker
     :param autoscaling: Application Auto Scaling
+    :param ecr: ECR
+    :param codebuild: CodeBuild
     :param settings: how it runs
     """
 
@@ -28,6 +30,8 @@ class Sources:
     cloudwatch: CloudWatch
     sagemaker: SageMakerViews
     autoscaling: JsonService
+    ecr: JsonService
+    codebuild: JsonService
     settings: Settings
 
     @property
@@ -37,9 +41,20 @@ class Sources:
 
     def scaling(self, scope: Scope, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """Return what a Describe operation of Application Auto Scaling answers; nothing for an error."""
-        try:
-            return self.autoscaling.operations[operation](
-                RequestContext(scope.account_id, scope.region), {"ServiceNamespace": "sagemaker", **parameters}
-            )
-        except ServiceError:
-            return {}
+        return _answer(self.autoscaling, scope, operation, {"ServiceNamespace": "sagemaker", **parameters})
+
+    def images(self, scope: Scope, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Return what a reading operation of ECR answers; nothing for an error."""
+        return _answer(self.ecr, scope, operation, parameters)
+
+    def builds(self, scope: Scope, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Return what a reading operation of CodeBuild answers; nothing for an error."""
+        return _answer(self.codebuild, scope, operation, parameters)
+
+
+def _answer(service: JsonService, scope: Scope, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Ask a service without IAM and the ledger."""
+    try:
+        return service.operations[operation](RequestContext(scope.account_id, scope.region), parameters)
+    except ServiceError:
+        return {}

@@ -1,4 +1,4 @@
-"""SageMaker's check that a training job's role may pull its image.
+"""SageMaker's checks of images before it accepts a request.
 
 The registry's own policy is not known here: only what the role is allowed counts.
 """
@@ -6,6 +6,11 @@ The registry's own policy is not known here: only what the role is allowed count
 import re
 from collections.abc import Callable
 
+from botocore.exceptions import ClientError
+
+from local_aws.compute.base import ComputeSettings
+from local_aws.compute.docker.registry import NotInRegistry, manifest, reference
+from local_aws.compute.images import algorithm
 from local_aws.framework.authorization import Needed
 from local_aws.framework.store import Scope
 from local_aws.sagemaker.resources import invalid
@@ -21,13 +26,34 @@ _ECR = re.compile(
 
 
 class ImageCheck:
-    """Checks whether a role may pull an image.
+    """Checks whether an image exists, and whether a role may pull it.
 
     :param may: asks IAM
+    :param settings: where ECR is
     """
 
-    def __init__(self, may: May) -> None:
+    def __init__(self, may: May, settings: ComputeSettings) -> None:
         self._may = may
+        self._settings = settings
+
+    def require_image(self, scope: Scope, image: str, role_arn: str | None) -> None:
+        """Refuse an image that the account's own registry has not, as CreateModel does.
+
+        https://github.com/aws-samples/easy-amazon-sagemaker-deployments/issues/4 has the text.
+
+        :param scope: account and region that ask
+        :param image: its URI
+        :param role_arn: the role of the model
+        :raises ServiceError: with AWS's text
+        """
+        name = reference(image)
+        if name is None or name.account != scope.account_id or algorithm(image):
+            return
+        client = self._settings.client("ecr", scope.account_id, name.region, role_arn or "")
+        try:
+            manifest(client, name)
+        except (ClientError, NotInRegistry) as error:
+            raise invalid(f"Requested image {image} not found.") from error
 
     def require_pull(self, scope: Scope, image: str, role_arn: str) -> None:
         """Refuse an image in ECR that the role may not pull, as CreateTrainingJob does.

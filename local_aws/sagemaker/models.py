@@ -8,6 +8,7 @@ from typing import Any
 from local_aws.framework.api import Operation, RequestContext
 from local_aws.framework.listing import page_of
 from local_aws.framework.store import Document, Scope, Store
+from local_aws.sagemaker.images import ImageCheck
 from local_aws.sagemaker.objects import ObjectCheck
 from local_aws.sagemaker.packages import PackageContainers
 from local_aws.sagemaker.resources import EXECUTION_ROLE, NETWORK_ISOLATION, ResourceKind, invalid, now, without
@@ -22,13 +23,17 @@ class Models:
     :param store: where models are kept
     :param tags: of all resources
     :param objects: checks objects in S3
+    :param images: checks images
     :param packages: reads the Model Registry
     """
 
-    def __init__(self, store: Store, tags: Tags, objects: ObjectCheck, packages: PackageContainers) -> None:
+    def __init__(
+        self, store: Store, tags: Tags, objects: ObjectCheck, images: ImageCheck, packages: PackageContainers
+    ) -> None:
         self._kind = ResourceKind.models(store)
         self._tags = tags
         self._objects = objects
+        self._images = images
         self._packages = packages
 
     def operations(self) -> dict[str, Operation]:
@@ -83,9 +88,10 @@ class Models:
         if packaged == ("Image" in container) or (packaged and "ModelDataUrl" in container):
             raise invalid("Specify one of either Image and Model Data URL or ModelPackageName in container definition.")
         if packaged:
-            self._packages.container(context, container["ModelPackageName"])
+            container = self._packages.container(context, container["ModelPackageName"])
         elif "ModelDataUrl" in container:
             self._objects.require_object(context, container["ModelDataUrl"], role_arn)
+        self._images.require_image(context, container["Image"], role_arn)
 
     def _list(self, context: RequestContext, parameters: dict[str, Any]) -> dict[str, Any]:
         models, token = page_of(

@@ -59,8 +59,9 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     def may(scope: Scope, role_arn: str, needed: Needed) -> bool:
         return service.guard is None or service.guard.may(scope, role_arn, needed)
 
-    jobs = TrainingJobs(store, tags, objects, ImageCheck(may), new_run)
-    models = Models(store, tags, objects, PackageContainers(registered["DescribeModelPackage"]))
+    images = ImageCheck(may, compute_settings)
+    jobs = TrainingJobs(store, tags, objects, images, new_run)
+    models = Models(store, tags, objects, images, PackageContainers(registered["DescribeModelPackage"]))
     endpoints = Endpoints(store, tags, models, hosting, RollbackAlarms(compute_settings), settings)
     operations: dict[str, Operation] = {
         **tags.operations(),

@@ -15,8 +15,10 @@ TRUST = {
 
 
 def set_up(aws):
-    """Make the bucket of sources and a role that may do everything."""
+    """Make the bucket of sources and a role that may do everything, once for each local AWS."""
     iam, s3 = aws.client("iam"), aws.client("s3")
+    if BUCKET in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        return
     iam.create_role(RoleName="codebuild-tests", AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.attach_role_policy(RoleName="codebuild-tests", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})

@@ -9,12 +9,12 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from local_aws.compute.docker import base
 from local_aws.compute.docker.context import Context, ContextError
 from local_aws.compute.docker.dockerfile import DockerfileError, Instruction
+from local_aws.compute.docker.image_state import EPOCH, ImageState
 from local_aws.compute.docker.step import Step, StepFailed
 from local_aws.compute.docker.store import Image, ImageStore, Layer
 
@@ -24,7 +24,6 @@ _FORMAT = 1
 BASE_LABEL = "slipway.local-aws.base"
 _KNOWN = ("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR")
 _NOT_SUPPORTED = f"the local AWS does not support this instruction; behind FROM it has {', '.join(_KNOWN)}"
-_EPOCH = "1970-01-01T00:00:00Z"
 # Set for every RUN: nothing that a time is in, nothing that a second build would not have.
 _RUN_ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -32,28 +31,6 @@ _RUN_ENVIRONMENT = {
     "PIP_NO_CACHE_DIR": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
 }
-
-
-@dataclass
-class _State:
-    """What the instructions so far have come to."""
-
-    environment: dict[str, str] = field(default_factory=lambda: dict(base.ENVIRONMENT))
-    arguments: dict[str, str] = field(default_factory=dict)
-    workdir: str = "/"
-    user: str = ""
-    entrypoint: list[str] | None = None
-    command: list[str] | None = None
-    labels: dict[str, str] = field(default_factory=dict)
-    exposed: dict[str, dict[str, str]] = field(default_factory=dict)
-    layers: list[Layer] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    key: str = ""
-
-    @property
-    def values(self) -> dict[str, str]:
-        """What instructions may name; ENV counts more than ARG."""
-        return self.arguments | self.environment
 
 
 class Build:
@@ -79,7 +56,7 @@ class Build:
     ) -> None:
         self._store, self._context, self._step, self._say, self._cached = store, context, step, say, cached
         self._given = dict(arguments)
-        self._state = _State()
+        self._state = ImageState()
 
     def run(self, instructions: list[Instruction]) -> Image:
         """Build.
@@ -100,7 +77,7 @@ class Build:
         unused = sorted(set(self._given) - set(before) - set(self._state.arguments))
         if unused:
             self._say(f"[Warning] One or more build-args {unused} were not consumed")
-        return Image(self._config(), tuple(layer for layer in self._state.layers if layer.digest))
+        return Image(self._state.config(), tuple(layer for layer in self._state.layers if layer.digest))
 
     def _from(self, instruction: Instruction, before: Mapping[str, str], number: int, count: int) -> None:
         name = instruction.expand(instruction.value, before)
@@ -256,31 +233,7 @@ class Build:
 
     def _note(self, instruction: Instruction, *, empty: bool) -> None:
         text = f"{instruction.name} {instruction.value}"
-        self._state.history.append({"created": _EPOCH, "created_by": text} | ({"empty_layer": True} if empty else {}))
-
-    def _config(self) -> dict[str, Any]:
-        """Return the image's configuration. https://github.com/opencontainers/image-spec/blob/main/config.md"""
-        state = self._state
-        config: dict[str, Any] = {
-            "Env": [f"{name}={value}" for name, value in state.environment.items()],
-            "Labels": state.labels,
-            "WorkingDir": state.workdir,
-        }
-        optional = {
-            "User": state.user,
-            "Entrypoint": state.entrypoint,
-            "Cmd": state.command,
-            "ExposedPorts": state.exposed,
-        }
-        config |= {name: value for name, value in optional.items() if value}
-        return {
-            "architecture": base.ARCHITECTURE,
-            "os": "linux",
-            "created": _EPOCH,
-            "config": config,
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in state.layers if layer.digest]},
-            "history": state.history,
-        }
+        self._state.history.append({"created": EPOCH, "created_by": text} | ({"empty_layer": True} if empty else {}))
 
 
 def _check(instructions: list[Instruction]) -> tuple[list[Instruction], list[Instruction]]:

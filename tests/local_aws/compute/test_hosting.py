@@ -184,7 +184,7 @@ def test_an_endpoint_that_never_served_is_not_there(compute, endpoint):
 
 def test_an_unknown_image_is_refused(compute, model, endpoint):
     failure = compute("deploy", name=endpoint, variants=[variant("model-a", model, image="kmeans:1")])
-    assert "Cannot pull algorithm container" in failure
+    assert failure.startswith("Please make sure all images included in the model for the production variant model-a")
 
 
 def test_traffic_follows_the_weights(compute, model, turned_model, endpoint):

@@ -193,7 +193,7 @@ def test_an_image_that_has_gone_stops_a_new_instance_only(compute, ecr, pushed, 
     archive = compute.train(**own_job("own-going", f"{REPOSITORY}:going"))["artifacts"]
     assert compute("deploy", name=endpoint, variants=[variant("one", archive, image=f"{REPOSITORY}:going")]) is None
     ecr.batch_delete_image(repositoryName="own-image", imageIds=[{"imageDigest": digest}])
-    with pytest.raises(AssertionError, match="Cannot pull algorithm container"):
+    with pytest.raises(AssertionError, match="Please make sure all images included in the model"):
         compute("set_capacities", name=endpoint, weights={}, counts={"one": 2})
     assert ask(compute, endpoint, "os.environ['KIND']") == "going"
     assert compute("instances", name=endpoint) == {"one": 1}

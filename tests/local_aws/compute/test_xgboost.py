@@ -10,8 +10,7 @@ from local_aws.compute.algorithms.xgboost import data
 from local_aws.compute.algorithms.xgboost.errors import UserError
 from local_aws.compute.algorithms.xgboost.hyperparameters import ALIASES, OBJECTIVES, PARAMETERS, validate
 from local_aws.compute.algorithms.xgboost.metrics import METRIC_DEFINITIONS, default_metric, version_number
-from local_aws.compute.base import UnknownImage
-from local_aws.compute.images import algorithm, image_tag
+from local_aws.compute.images import algorithm, image_tag, metric_definitions
 
 LEAST = {"num_round": "1"}
 
@@ -134,9 +133,9 @@ def test_the_algorithm_is_known_by_its_repository(image, tag):
 
 
 @pytest.mark.parametrize("image", ["kmeans:1", "me/not-sagemaker-xgboost:1", "", "sagemaker-xgboost:", "x/y z"])
-def test_an_unknown_repository_is_an_error(image):
-    with pytest.raises(UnknownImage, match="Cannot pull algorithm container"):
-        algorithm(image)
+def test_another_repository_is_none_of_the_algorithms(image):
+    assert algorithm(image) is None
+    assert metric_definitions(image) == ()
 
 
 def test_versions():

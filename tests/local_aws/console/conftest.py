@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.local_aws.codebuild_cases import set_up
 from tests.local_aws.console.support import fill
 from tests.local_aws.server import LocalAws, set_up_account
 
@@ -17,3 +18,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def building_aws(local_aws: LocalAws) -> LocalAws:
+    """The local AWS with a role and a bucket for builds."""
+    set_up(local_aws)
+    return local_aws

@@ -28,7 +28,10 @@ from tests.local_aws.sagemaker_cases import BUCKET
 pytestmark = pytest.mark.local_aws
 
 ESCAPED = html.escape(HOSTILE)
-PATHS = ("", "jobs", "endpoints", "groups", "stacks", "buckets", "alarms", "dashboards", "messages", "ledger")
+PATHS = (
+    *("", "jobs", "endpoints", "groups", "repositories", "builds"),
+    *("stacks", "buckets", "alarms", "dashboards", "messages", "ledger"),
+)
 
 
 def text_of(page):
