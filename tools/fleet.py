@@ -44,8 +44,6 @@ def options(settings: Settings) -> dict[str, str]:
         ),
         # Airflow knows the long time for addresses that begin with redis:// only; Celery's own is an hour.
         "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": str(broker.VISIBILITY_SECONDS),
-        # A task whose message a killed worker had taken, and not begun, is sent again after two minutes instead of ten.
-        "SCHEDULER__TASK_QUEUED_TIMEOUT": "120",
         "SLIPWAY__LOAD_QUEUE": LOAD_QUEUE,
     }
 

@@ -65,6 +65,9 @@ class Endpoints:
         self._pace_seconds = settings.pace_seconds
         self._going_down = threading.Event()
         self._settled = threading.Condition()
+        # Those of an earlier process, and which of them do not serve again yet: a change of one waits for that.
+        self._former = self._kind.documents.everywhere()
+        self._restoring = {key_of(scope, endpoint["EndpointName"]) for scope, _, endpoint in self._former}
         self._deployer = EndpointDeployer(hosting, alarms, self._change, self._going_down, settings.clock)
 
     def operations(self) -> dict[str, Operation]:
@@ -82,8 +85,8 @@ class Endpoints:
         """Restore the endpoints of an earlier process; return when each one serves or has failed."""
         # Model servers that all start at once would not answer in time.
         with ThreadPoolExecutor(_RECOVERED_AT_ONCE) as pool:
-            for scope, _, endpoint in self._kind.documents.everywhere():
-                pool.submit(self._guarded, endpoint["EndpointName"], self._recover, scope, endpoint)
+            for scope, _, endpoint in self._former:
+                pool.submit(self._guarded, endpoint["EndpointName"], self._restore, scope, endpoint)
         self._hosting.recovered()
 
     def stop(self) -> None:
@@ -212,10 +215,13 @@ class Endpoints:
 
     # --- work of the threads ----------------------------------------------------------------------------------------
 
-    def _spawn(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
-        threading.Thread(
-            target=self._guarded, args=(name, work, *arguments), name=f"endpoint-{name}", daemon=True
-        ).start()
+    def _spawn(self, name: str, work: Callable[..., None], scope: Scope, *arguments: Any) -> None:
+        def begin() -> None:
+            with self._settled:
+                self._settled.wait_for(lambda: self._going_down.is_set() or key_of(scope, name) not in self._restoring)
+            work(scope, *arguments)
+
+        threading.Thread(target=self._guarded, args=(name, begin), name=f"endpoint-{name}", daemon=True).start()
 
     def _guarded(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -261,6 +267,12 @@ class Endpoints:
             return
         self._kind.documents.delete(scope, name.lower())
         self._tags.detach(scope, self._kind.arn(scope, name))
+
+    def _restore(self, scope: Scope, endpoint: Document) -> None:
+        try:
+            self._recover(scope, endpoint)
+        finally:
+            self._restoring.discard(key_of(scope, endpoint["EndpointName"]))
 
     def _recover(self, scope: Scope, endpoint: Document) -> None:
         name, status = endpoint["EndpointName"], endpoint["EndpointStatus"]

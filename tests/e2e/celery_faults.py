@@ -18,6 +18,7 @@ from slipway.states import Environment
 from tests.e2e.remote_logs import keep_logs, remote_logging
 from tests.faults.chaos.victims import task_components
 from tests.instance import SHORT_PATIENCE, Instance
+from tools.environment import OPTION_PREFIX
 from tools.fleet import LOAD_QUEUE, REDIS
 from tools.supervisor import Status
 
@@ -27,10 +28,14 @@ MODEL = "iris-model"
 STACKS = sorted(stack_name(MODEL, environment) for environment in Environment)
 
 
+# A message that a killed worker had taken is sent again after two minutes instead of ten: few tasks queue here.
+QUEUED = {f"{OPTION_PREFIX}SCHEDULER__TASK_QUEUED_TIMEOUT": "120"}
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory, free_ports):
     """Two schedulers, two triggerers and three workers."""
-    extra = SHORT_PATIENCE | remote_logging()
+    extra = SHORT_PATIENCE | QUEUED | remote_logging()
     instance = Instance.in_folder(tmp_path_factory.mktemp("fleet"), free_ports(2), extra, celery_workers=3)
     try:
         instance.services("up")

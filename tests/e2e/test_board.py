@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
-from playwright.sync_api import Browser, Locator, Page, StorageState, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 from sqlalchemy import create_engine, select
 
+from tests.chromium import started
 from tests.conftest import ROOT
 from tests.e2e.board_server import CONSOLE, PASSWORDS, BoardServer
-from tools import browser
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
 # npm's axe-core, for the accessibility rules of WCAG 2.2.
 AXE = (ROOT / "tests/axe-4.14.1.min.js").read_text()
 RELEASES = "/plugin/slipway"
@@ -34,10 +33,8 @@ Opens = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
-        yield started
-        started.close()
+    with started() as browser:
+        yield browser
 
 
 def log_in(page: Page, server: BoardServer, user: str) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.chromium import started
 from tests.e2e.board_server import PASSWORDS, BoardServer
-from tools import browser
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
 # The machine may be busy; no test says how fast a page must be.
 PATIENCE_MS = 120_000.0
 APPROVE = "/dags/iris-model/runs/s3__13/tasks/approve"
@@ -31,8 +30,7 @@ CLEAR = {"dry_run": False, "dag_run_id": "s3__13", "task_ids": ["approve"], "onl
 def page(server: BoardServer) -> Iterator[Page]:
     """A browser in which bob, who may answer for nothing, has logged in."""
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
+    with started() as chromium:
         context = chromium.new_context(viewport={"width": 1440, "height": 900})
         context.set_default_timeout(PATIENCE_MS)
         made = context.new_page()
@@ -42,7 +40,6 @@ def page(server: BoardServer) -> Iterator[Page]:
         made.click("button[type=submit]")
         made.wait_for_url(lambda url: "login" not in url)
         yield made
-        chromium.close()
     expect.set_options(timeout=5_000)
 
 

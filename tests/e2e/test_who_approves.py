@@ -16,19 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tools import browser, environment
+from tests.chromium import started
+from tools import environment
 from tools.airflow_api import ApiError
 
 pytestmark = pytest.mark.e2e
 
 IRIS, PRODUCTION = "iris-model", "iris-model-production"
 PATIENCE_MS = 120_000
-CHROMIUM = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 DAG = f"/dags/{IRIS}"
 SUCCESS = {"new_state": "success"}
 # Method, path and body of every way in; {run} and {tasks} are filled in.
@@ -212,8 +209,7 @@ class TestAnApprover:
 
     def test_marks_the_task_success_in_the_browser_and_the_release_goes_on(self, slipway, waiting, production):
         told = len(slipway.ledger(service="sns", operation="Publish", outcome="ok"))
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
+        with started() as chromium:
             page = chromium.new_page(viewport={"width": 1500, "height": 1000}, locale="en-US")
             page.set_default_timeout(PATIENCE_MS)
             try:
@@ -221,8 +217,6 @@ class TestAnApprover:
             except Exception:
                 page.screenshot(path=str(Path(slipway.settings.home) / "browser.png"))
                 raise
-            finally:
-                chromium.close()
         status, why = waiting.tries("carol", "reject")
         assert (status, "alice approved it at" in why or "alice decided Approved" in why) == (409, True), why
         assert slipway.wait_end(IRIS, waiting.run_id) == "success", slipway.story(IRIS, waiting.run_id)

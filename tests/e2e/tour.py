@@ -15,15 +15,16 @@ from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.chromium import started
 from tests.e2e import six_releases
 from tests.e2e.board_server import PASSWORDS, failing_model, fill_failures, serving
 from tests.e2e.six_releases import CHURN, IRIS, WINE, SixReleases
-from tests.e2e.test_board import AXE, CHROMIUM, PATIENCE_MS, RELEASES, tasks_of
+from tests.e2e.test_board import AXE, PATIENCE_MS, RELEASES, tasks_of
 from tests.instance import Instance
 from tests.unit.board.failures import CASES
-from tools import browser, environment
+from tools import environment
 
 pytestmark = pytest.mark.e2e
 FOLDER = Path(os.environ.get("PICTURES") or "pictures")
@@ -135,10 +136,8 @@ def board_pages(releases: SixReleases) -> dict[str, str]:
 def camera(slipway: Instance) -> Iterator[Camera]:
     releases = six_releases.make(slipway)
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
+    with started() as chromium:
         yield Camera(slipway, chromium, releases)
-        chromium.close()
     expect.set_options(timeout=5_000)
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.chromium import started
 from tests.local_aws.server import REGION, LocalAws
 from tests.local_aws.signing import address
-from tools import browser
 
 pytestmark = [pytest.mark.local_aws, pytest.mark.e2e]
-CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
 # A name of the page's own that stands for this machine.
 REBOUND = "rebound.example"
 GROUP = "of-a-page"
@@ -96,11 +95,8 @@ def origin() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    arguments = [*CHROMIUM.split(), f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=browser.ensure(), args=arguments)
-        yield started
-        started.close()
+    with started(f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from celery import Celery
 from kombu.transport.redis import Transport
 
 from tools import database, environment, fleet
-from tools.settings import Settings
+from tools.settings import ROOT, Settings
 
 
 @pytest.fixture
@@ -24,6 +24,13 @@ def components(settings: Settings):
 def test_one_worker_needs_no_second_scheduler():
     assert fleet.names(Settings("/nowhere")) == ()
     assert fleet.names(Settings("/nowhere", celery_workers=1)) == ("worker-1",)
+
+
+def test_a_task_may_wait_in_the_queue_for_as_long_as_airflow_has_it(settings):
+    """Its token lives for `task_queued_timeout`: with two minutes a burst that queued for three lost attempts."""
+    compose = (ROOT / "docker-compose.yaml").read_text()
+    assert "SCHEDULER__TASK_QUEUED_TIMEOUT" not in fleet.options(settings)
+    assert "SCHEDULER__TASK_QUEUED_TIMEOUT" not in compose
 
 
 def test_nothing_on_a_disk_is_shared(settings):

@@ -3,8 +3,10 @@
 import io
 import json
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 import yaml
 
 from slipway.aws.placeholders import AwsIdentity
@@ -19,6 +21,7 @@ LAB_ZIP = Path(__file__).parent / "fixtures" / "lab_zip"
 AWS = AwsIdentity(account="123456789012", region="us-west-2")
 BUCKET = "mlops-us-west-2-123456789012"
 KEY = "training_jobs/iris-model/trainingjob.zip"
+needs_sdk = pytest.mark.skipif(not find_spec("sagemaker"), reason="SageMaker's SDK has no release for this environment")
 
 
 def training_job() -> dict:

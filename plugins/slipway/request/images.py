@@ -56,6 +56,15 @@ def repositories(algorithm: str, region: str, instance_type: str | None = None) 
     return frozenset(found)
 
 
+def known() -> bool:
+    """Tell whether AWS's images can be looked up here: whether the SDK is installed. It imports the SDK."""
+    try:
+        _table("any")
+    except PermanentError:
+        return False
+    return True
+
+
 def _scope(table: ModuleType, algorithm: str) -> str | None:
     """Return the image scope: frameworks have an image for training and one for inference, algorithms one for both."""
     return "training" if "training" in table.config_for_framework(algorithm) else None

@@ -140,15 +140,17 @@ def _image_allowed(image: str, policy: Policy, region: str, instance_type: str) 
     # Patterns first: the SageMaker SDK is needed only if none matches.
     if any(isinstance(entry, str) and fnmatchcase(image, entry) for entry in policy.images):
         return True
+    references = [entry for entry in policy.images if isinstance(entry, ImageReference)]
+    if not references or not images.known():
+        return False
     # The repository may be followed by a digest instead of a tag.
     repository = re.split(r"[@:]", image)[0]
-    for entry in policy.images:
-        if isinstance(entry, ImageReference):
-            if entry.version is None:
-                if repository in images.repositories(entry.algorithm, region, instance_type):
-                    return True
-            elif image == images.resolve_image(entry.algorithm, entry.version, region, instance_type):
+    for entry in references:
+        if entry.version is None:
+            if repository in images.repositories(entry.algorithm, region, instance_type):
                 return True
+        elif image == images.resolve_image(entry.algorithm, entry.version, region, instance_type):
+            return True
     return False
 
 
@@ -319,4 +321,5 @@ def _endpoint(settings: EndpointSettings, policy: Policy) -> Iterator[_Finding]:
 
 
 def _reference_text(reference: ImageReference) -> str:
-    return f"AWS's {reference.algorithm} {reference.version or '(any version)'}"
+    name = f"AWS's {reference.algorithm} {reference.version or '(any version)'}"
+    return name if images.known() else f"{name} (looked up only with airflow-slipway[sdk])"

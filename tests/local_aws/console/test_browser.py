@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.aws_keys import CREDENTIALS
+from tests.chromium import started
 from tests.conftest import ROOT
 from tests.local_aws.console.support import (
     ALARM,
@@ -21,10 +22,8 @@ from tests.local_aws.console.support import (
 )
 from tests.local_aws.sagemaker_cases import BUCKET
 from tests.local_aws.server import LocalAws
-from tools import browser
 
 pytestmark = [pytest.mark.local_aws, pytest.mark.e2e]
-CHROMIUM = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
 # npm's axe-core, for the accessibility rules of WCAG 2.2.
 AXE = (ROOT / "tests/axe-4.14.1.min.js").read_text()
 PATHS = (
@@ -43,10 +42,8 @@ PATHS = (
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=browser.ensure(), args=CHROMIUM.split())
-        yield started
-        started.close()
+    with started() as browser:
+        yield browser
 
 
 def context_of(chromium: Browser, **options: Any) -> BrowserContext:

@@ -104,6 +104,46 @@ def test_stop_and_start(local_aws, new_local_aws):
     }
 
 
+def test_changes_that_come_before_endpoints_serve_again_are_made_after_that(local_aws, new_local_aws):
+    """As from a release that went on while the local AWS was killed and started again."""
+    aws = new_local_aws().start()
+    model = create_model(aws, lend_model_data(local_aws, aws))
+    names = ("updated", "weighed", "deleted")
+    for name in names:
+        create_endpoint(aws, name, model)
+    assert {wait_for_endpoint(aws, name)["EndpointStatus"] for name in names} == {"InService"}
+    config = create_config(aws, variant(model))
+    aws.kill()
+    starting = threading.Thread(target=aws.start)
+    starting.start()
+    sagemaker = aws.client("sagemaker")
+    weights = [{"VariantName": "model-a", "DesiredInstanceCount": 2}]
+    ask_while_it_starts(lambda: sagemaker.update_endpoint(EndpointName="updated", EndpointConfigName=config))
+    sagemaker.update_endpoint_weights_and_capacities(EndpointName="weighed", DesiredWeightsAndCapacities=weights)
+    sagemaker.delete_endpoint(EndpointName="deleted")
+    assert not aws.healthy()
+    starting.join()
+
+    updated, weighed = (wait_for_endpoint(aws, name) for name in names[:2])
+    assert [one["EndpointStatus"] for one in (updated, weighed)] == ["InService"] * 2
+    assert not [one["FailureReason"] for one in (updated, weighed) if "FailureReason" in one]
+    assert updated["EndpointConfigName"] == config
+    assert weighed["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert [predict(aws, name)[0] for name in names[:2]] == [0, 0]
+    with pytest.raises(ClientError, match="Could not find endpoint"):
+        wait_for_endpoint(aws, "deleted")
+
+
+def ask_while_it_starts(call):
+    """Repeat a call until the server, which is being started, takes it."""
+    for _ in range(2000):
+        try:
+            return call()
+        except BotoCoreError:
+            time.sleep(0.01)
+    raise AssertionError("nothing listens")
+
+
 @pytest.mark.rare
 def test_kill_in_the_middle_of_everything(local_aws, new_local_aws):
     # Slow enough that each change is still in progress when the process is killed.

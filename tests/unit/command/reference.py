@@ -59,6 +59,9 @@ def _names(one: object) -> str:
 
 
 def _choices(one: object) -> str:
+    # Before Typer 0.28 it is a type of click's.
+    if not hasattr(one, "type_descriptor"):
+        return "|".join(getattr(one.type, "choices", ()))
     kind = one.type_descriptor.annotation
     return "|".join(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
 

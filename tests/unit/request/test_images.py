@@ -6,8 +6,10 @@ import pytest
 
 from slipway.errors import PermanentError
 from slipway.request.images import repositories, resolve_image
+from tests.unit.request_samples import needs_sdk
 
 
+@needs_sdk
 @pytest.mark.parametrize(
     ("algorithm", "version", "region", "uri"),
     [
@@ -32,6 +34,7 @@ def test_an_image_is_found_by_name(algorithm, version, region, uri):
     assert uri.partition(":")[0] in repositories(algorithm, region, "ml.m4.xlarge")
 
 
+@needs_sdk
 @pytest.mark.parametrize(
     ("algorithm", "version", "region", "why"),
     [

@@ -10,7 +10,7 @@ from slipway.errors import PolicyViolation, RequestRefused
 from slipway.model.config import ModelConfig
 from slipway.request.fence import fence, parse_zip
 from tests.unit.model.test_serving import ALARMS, CANARY, with_sections
-from tests.unit.request_samples import AWS, changed, deployment, iris_model, request_zip, training_job
+from tests.unit.request_samples import AWS, changed, deployment, iris_model, needs_sdk, request_zip, training_job
 
 S3_URI = "DataSource.S3DataSource.S3Uri"
 OTHER_IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -279,7 +279,7 @@ def test_what_the_policy_allows_passes():
         "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.0-1-cpu-py3",
         "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1",
         "123456789012.dkr.ecr.us-west-2.amazonaws.com/iris-model:latest",
-        {"algorithm": "xgboost", "version": "1.7-1"},
+        pytest.param({"algorithm": "xgboost", "version": "1.7-1"}, marks=needs_sdk),
     ],
 )
 def test_allowed_images(image):
@@ -288,6 +288,7 @@ def test_allowed_images(image):
     assert fenced.image == (named if isinstance(image, dict) else image)
 
 
+@needs_sdk
 def test_one_version_may_be_the_only_one_allowed():
     model = _model("policy.images", [{"algorithm": "xgboost", "version": "1.7-1"}])
     with pytest.raises(PolicyViolation, match=r"AWS's xgboost 1\.7-1"):
@@ -305,6 +306,13 @@ def test_the_wildcard_of_an_image_does_not_reach_across_accounts():
 def test_the_labs_zip_needs_no_sdk_where_its_uri_is_allowed(monkeypatch):
     monkeypatch.setitem(sys.modules, "sagemaker.core", None)
     assert _fence()
+
+
+def test_without_the_sdk_another_image_is_refused_as_with_it_and_what_was_not_looked_up_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sagemaker.core", None)
+    missing = r"TrainingImage.*AWS's xgboost \(any version\) \(looked up only with airflow-slipway\[sdk\]\)"
+    with pytest.raises(PolicyViolation, match=missing):
+        _fence(changed(training_job(), "AlgorithmSpecification.TrainingImage", OTHER_IMAGE))
 
 
 @pytest.mark.parametrize("name", ["sagemaker_program", "sagemaker_submit_directory"])
