@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.image_samples import DOCKERFILE, KEY, PREFIX, source_zip
+from tests.unit.image_samples import BASE, DOCKERFILE, KEY, PREFIX, source_zip
 from tools.supervisor import Status
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ def test_an_upload_becomes_an_image_that_is_recorded(slipway, first_build):
     record = json.loads(newest["Body"].read())
     assert record["digest"] == image["imageDigest"]
     assert record["run"]["run_id"] == first_build
-    assert record["base_images"] == ["python:3.11-slim"]
+    assert record["base_images"] == [BASE]
 
 
 def test_one_upload_is_one_run_and_one_build_whose_log_is_the_tasks(slipway, first_build):

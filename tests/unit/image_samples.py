@@ -9,7 +9,8 @@ from tests.unit.request_samples import BUCKET, iris, zip_of
 
 PREFIX = "iris-forest"
 KEY = f"image_builds/{PREFIX}/image.zip"
-DOCKERFILE = "FROM python:3.11-slim\nCOPY greeting.txt /opt/program/\n"
+BASE = "public.ecr.aws/docker/library/python:3.11-slim"
+DOCKERFILE = f"FROM {BASE}\nCOPY greeting.txt /opt/program/\n"
 
 
 def forest_model(**build: object) -> ModelConfig:

@@ -121,5 +121,5 @@ class CodeBuildHook(AwsHook):
     def _pages(self, operation: str, **parameters: Any) -> Iterator[list[str]]:
         pages = self.conn.get_paginator(operation).paginate(sortOrder="DESCENDING", **parameters)
         for page in pages:
-            if page["ids"]:
-                yield page["ids"]
+            if ids := page.get("ids"):
+                yield ids

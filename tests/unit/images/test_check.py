@@ -7,7 +7,7 @@ import pytest
 from slipway.errors import ImageRefused, NameConflict, PermanentError
 from slipway.images.check import check_source
 from slipway.images.checked import CheckedSource
-from tests.unit.image_samples import KEY, PREFIX, forest_model, image_revision, source_zip
+from tests.unit.image_samples import BASE, KEY, PREFIX, forest_model, image_revision, source_zip
 from tests.unit.request_samples import AWS, BUCKET, DictStore
 
 DATA = source_zip()
@@ -39,7 +39,7 @@ def test_the_copy_of_what_was_checked_is_what_is_built():
     assert (found.bucket, found.key, found.version_id) == (BUCKET, COPY, "copy")
     assert found.digest == hashlib.sha256(DATA).hexdigest()
     assert found.tag == f"src-{found.digest[:32]}"
-    assert (found.base_images, found.files, found.uploader) == (("python:3.11-slim",), 2, "ada")
+    assert (found.base_images, found.files, found.uploader) == ((BASE,), 2, "ada")
     assert CheckedSource.from_xcom(found.to_xcom()) == found
 
 
