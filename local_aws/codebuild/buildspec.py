@@ -89,21 +89,20 @@ def parse(text: str) -> Buildspec:
     read = {name: _phase(name, _mapping(one, f"phases/{name}")) for name, one in phases.items()}
     if not any(phase.commands for phase in read.values()):
         raise _wrong("at least one build command or artifact must be specified")
-    environment = _mapping(found.get("env", {}), "env")
-    if unknown := sorted(map(str, environment.keys() - _OF_ENV)):
+    variables, exported, shell = _environment(_mapping(found.get("env", {}), "env"))
+    return Buildspec(read, variables, exported, shell, _artifacts(found.get("artifacts")), version != "0.1")
+
+
+def _environment(found: dict[Any, Any]) -> tuple[dict[str, str], tuple[str, ...], str]:
+    """Read variables, the names of exported ones, and the shell."""
+    if unknown := sorted(map(str, found.keys() - _OF_ENV)):
         raise _wrong(f"the local AWS has no env/{', '.join(unknown)}")
-    shell = str(environment.get("shell", "sh"))
+    shell = str(found.get("shell", "sh"))
     if shell not in _SHELLS:
         raise _wrong(f"the local AWS has no shell {shell}")
-    variables = _mapping(environment.get("variables", {}), "env/variables")
-    return Buildspec(
-        read,
-        {str(name): _text(value, f"env/variables/{name}") for name, value in variables.items()},
-        _texts(environment.get("exported-variables", []), "env/exported-variables"),
-        _SHELLS[shell],
-        _artifacts(found.get("artifacts")),
-        version != "0.1",
-    )
+    given = _mapping(found.get("variables", {}), "env/variables")
+    variables = {str(name): _text(value, f"env/variables/{name}") for name, value in given.items()}
+    return variables, _texts(found.get("exported-variables", []), "env/exported-variables"), _SHELLS[shell]
 
 
 class _TextLoader(yaml.SafeLoader):

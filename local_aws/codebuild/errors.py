@@ -47,3 +47,16 @@ class BuildProblem(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class Ended(Exception):
+    """A build ends before its last phase.
+
+    :param status: of the build
+    :param message: why
+    """
+
+    def __init__(self, status: str, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message

@@ -16,7 +16,7 @@ from local_aws.codebuild import buildspec as buildspecs
 from local_aws.codebuild import environment, logs, phases, source
 from local_aws.codebuild.artifacts import upload
 from local_aws.codebuild.buildspec import Buildspec
-from local_aws.codebuild.errors import BuildProblem
+from local_aws.codebuild.errors import BuildProblem, Ended
 from local_aws.codebuild.limits import limits_of, used_bytes
 from local_aws.codebuild.phases import FAILED, FAULT, STOPPED, SUCCEEDED, TIMED_OUT
 from local_aws.codebuild.sessions import Session, Sessions
@@ -27,21 +27,9 @@ from local_aws.framework.store import Document, Scope
 _DEFAULT_BUILDSPEC = "buildspec.yml"
 # Of one build's log; the rest is dropped with a line that says so.
 _MAX_LOG_BYTES = 32 * 1024**2
+_LOOK_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class Ended(Exception):
-    """A build ends before its last phase.
-
-    :param status: of the build
-    :param message: why
-    """
-
-    def __init__(self, status: str, message: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -88,6 +76,7 @@ class BuildRun:
         self._ask: str | None = None
         self._build_log: logs.BuildLog | None = None
         self._log_bytes = 0
+        self._next_look = 0.0
         self._limits = limits_of(build["environment"])
 
     def stop(self, status: str) -> None:
@@ -185,8 +174,16 @@ class BuildRun:
             raise Ended(TIMED_OUT, f"Build has timed out after {self._build['timeoutInMinutes']} minutes.")
         if not self._surroundings.disk.has_room():
             raise Ended(FAILED, "No space is left on the disk.")
-        if used_bytes(self._folder, self._limits.folder_bytes) > self._limits.folder_bytes:
+        if time.monotonic() >= self._next_look and self._is_too_large():
             raise Ended(FAILED, f"The build's files have more than {self._limits.folder_bytes} bytes.")
+
+    def _is_too_large(self) -> bool:
+        """Tell whether the build's files have more bytes than they may."""
+        began, most = time.monotonic(), self._limits.folder_bytes
+        found = used_bytes(self._folder, most) > most
+        # A look at many files takes a while, and must not be most of what is done.
+        self._next_look = time.monotonic() + _LOOK_SECONDS + 10 * (time.monotonic() - began)
+        return found
 
     def _write(self, line: str) -> None:
         if self._build_log is None or self._log_bytes > _MAX_LOG_BYTES:

@@ -44,7 +44,7 @@ class Limits:
     memory_bytes: int
     file_bytes: int = 8 * 1024**3
     folder_bytes: int = 16 * 1024**3
-    processes: int = 512
+    processes: int = 1024
 
 
 class TooManyProcesses(Exception):

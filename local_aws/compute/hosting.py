@@ -162,7 +162,6 @@ class Hosting:
 
     def _new_instances(self, key: EndpointKey, variant: VariantSpec, opt_ml: Path, count: int) -> list[Instance]:
         client = self._settings.client("logs", key.account_id, key.region, variant.role_arn)
-
         pull = partial(self.resolve, key, variant)
 
         def new_log(stream: str) -> LogStream:

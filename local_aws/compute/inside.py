@@ -21,10 +21,10 @@ def open_inside(path: Path, folder: Path) -> BinaryIO | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    file = os.fdopen(descriptor, "rb")
-    if stat.S_ISREG(os.fstat(descriptor).st_mode) and _really_at(descriptor, path).is_relative_to(folder.resolve()):
-        return file
-    file.close()
+    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    if regular and _really_at(descriptor, path).is_relative_to(folder.resolve()):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
     return None
 
 

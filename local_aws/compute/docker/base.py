@@ -22,6 +22,8 @@ from local_aws.compute.base import ContainerFailed
 from local_aws.compute.sandbox.spec import Bind, owned_by_sandbox
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Changes when a base is made otherwise than before, so that those of earlier versions are not used.
+_FORMAT = 1
 _VERSION = f"{VERSION}.{sys.version_info.micro}"
 # The registries that carry Docker's official images: https://docs.docker.com/docker-hub/official_images/ and
 # https://docs.aws.amazon.com/AmazonECR/latest/public/docker-official-images.html
@@ -89,14 +91,14 @@ class Base:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        name = f"python-{_VERSION}"
+        name = f"python-{_VERSION}-{_FORMAT}"
         self._image = folder / name
         self._mounted = folder / f"{name}-mounts"
 
     @property
     def identity(self) -> str:
         """What the layers of a build stand on."""
-        return f"python:{sys.version}"
+        return f"python:{sys.version} {_FORMAT}"
 
     def lower(self, layers: tuple[Path, ...]) -> tuple[str, ...]:
         """Return the directories of a root, the topmost first.

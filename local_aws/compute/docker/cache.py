@@ -92,10 +92,12 @@ class PulledImages:
             document = json.loads(self._path(digest).read_text())
         except FileNotFoundError:
             return None
+        if not all(self.store.layer(key) for key in document["layers"]):
+            return None
         # Two instructions may give one layer. The kernel takes a directory once, and the upper one hides the lower.
         keys = dict.fromkeys(reversed(document["layers"]))
         lower = tuple(self.store.layer_folder(key) / "diff" for key in keys)
-        return PulledImage(lower, document["config"]) if all(folder.is_dir() for folder in lower) else None
+        return PulledImage(lower, document["config"])
 
     def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
         """Bring the layers that are not here, and note the image."""
@@ -103,8 +105,8 @@ class PulledImages:
         config = document.get("config") or {}
         if BASE_LABEL not in (config.get("Labels") or {}):
             raise ContainerFailed(
-                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. In process mode only "
-                "such images run, because they stand on this machine's Python; use --compute container for others."
+                f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. Only such images "
+                "run here, because they stand on this machine's Python."
             )
         if reason := box.why_not():
             raise ContainerFailed(f"ClientError: {reason}")

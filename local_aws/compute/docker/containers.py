@@ -22,6 +22,8 @@ from local_aws.compute.sandbox.network import PROXY_PORT, SERVING_PORT
 from local_aws.compute.sandbox.spec import Bind, Limits, Proxy, SandboxSpec, owned_by_sandbox
 
 _OPT_ML = "/opt/ml"
+# A layer that is needed again later is built or pulled again.
+_KEPT_SECONDS = 30 * 86400
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 _PROXY_ENVIRONMENT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _PROXY) | {
     "no_proxy": "localhost,127.0.0.1",
@@ -43,9 +45,10 @@ class ImageContainers:
         self._limits = limits or Limits()
 
     def reset(self) -> None:
-        """Remove what containers of an earlier process have left; none of them runs any more."""
+        """Remove what containers of an earlier process have left, and old layers; nothing of it runs any more."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
+        self.images.store.remove_unused(_KEPT_SECONDS)
 
     def start(self, spec: ContainerSpec) -> tuple[Sandbox, Path]:
         """Start a container.

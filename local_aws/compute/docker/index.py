@@ -6,9 +6,9 @@ Read from pip's own settings and from nothing else: https://pip.pypa.io/en/stabl
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -49,16 +49,19 @@ class Index:
         return Proxy(self.hosts, self.upstream)
 
 
-def of_this_machine() -> Index:
-    """Ask pip for its settings."""
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+def of_this_machine(environment: Mapping[str, str]) -> Index:
+    """Ask pip for its settings.
+
+    :param environment: pip's, and the proxy's
+    """
+    command = [sys.executable, "-P", "-m", "pip", "config", "list"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(environment)).stdout
     settings: dict[str, str] = {}
     # What the environment says counts more than files.
     for line in sorted(output.splitlines(), key=lambda found: found.startswith(":env:")):
         name, _, value = line.partition("=")
         settings[name.rpartition(".")[2]] = str(ast.literal_eval(value))
-    return from_settings(settings, os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or "")
+    return from_settings(settings, environment.get("HTTPS_PROXY") or environment.get("https_proxy") or "")
 
 
 def from_settings(settings: dict[str, str], proxy: str = "") -> Index:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,10 +75,21 @@ class ImageStore:
 
     def layer(self, key: str) -> Layer | None:
         """Return the layer that was made by the same instruction on the same files; None if there is none."""
+        path = self.layer_folder(key) / "layer.json"
         try:
-            return Layer(**json.loads((self.layer_folder(key) / "layer.json").read_text()))
+            found = Layer(**json.loads(path.read_text()))
+            # Its time says when it was last used.
+            os.utime(path)
         except (OSError, ValueError, TypeError):
             return None
+        return found
+
+    def remove_unused(self, seconds: float) -> None:
+        """Remove the layers that no build and no pull has used for a time; nothing may be running."""
+        for folder in (self.folder / "layers").iterdir():
+            path = folder / "layer.json"
+            if not path.is_file() or path.stat().st_mtime < time.time() - seconds:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def layer_folder(self, key: str) -> Path:
         """Return where a layer is: its files in `diff`, and `layer.tar.gz`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from local_aws.compute.docker import index
@@ -13,6 +13,8 @@ from local_aws.compute.docker.index import Index
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[3]
 _PROGRAMS = {"docker": "local_aws.compute.docker.command", "aws": "local_aws.compute.docker.aws_command"}
+# What tells pip where its configuration is, and how it reaches the index.
+_PIP = frozenset({"HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "HTTPS_PROXY", "https_proxy"})
 # -P keeps the build's directory out of the modules' path.
 _SCRIPT = """#!/bin/sh
 # Written at each start of the local AWS.
@@ -29,7 +31,11 @@ def install(state_dir: Path) -> Path:
     folder = images_folder(state_dir)
     programs = folder / "bin"
     programs.mkdir(parents=True, exist_ok=True)
-    (folder / "index.json").write_text(json.dumps(asdict(index.of_this_machine())))
+    # Asking pip takes a second, so the first build does it, with what pip is told here.
+    found = {name: value for name, value in os.environ.items() if name in _PIP or name.startswith("PIP_")}
+    settings = folder / "pip.json"
+    settings.touch(0o600)
+    settings.write_text(json.dumps(found))
     for name, module in _PROGRAMS.items():
         words = {"root": str(_SOURCE_ROOT), "python": sys.executable, "module": module, "folder": str(folder)}
         text = _SCRIPT.format(**{key: shlex.quote(word) for key, word in words.items()})
@@ -46,6 +52,5 @@ def images_folder(state_dir: Path) -> Path:
 
 
 def index_of(folder: Path) -> Index:
-    """Read the package index's settings, which `install` has written."""
-    found = json.loads((folder / "index.json").read_text())
-    return Index(found["config"], tuple(found["hosts"]), tuple(found["paths"]), found["upstream"])
+    """Ask pip for the package index, with the variables of the local AWS that `install` has written."""
+    return index.of_this_machine(json.loads((folder / "pip.json").read_text()))

@@ -27,7 +27,7 @@ def why_not() -> str:
 
     :returns: the reason, with what to do
     """
-    fix = "start the local AWS as root on Linux, or with --compute container where podman or docker runs"
+    fix = "start the local AWS as root on a Linux that lets root make namespaces"
     if sys.platform != "linux":
         return f"images need Linux: {fix}"
     if os.geteuid() != 0 or not shutil.which("unshare"):

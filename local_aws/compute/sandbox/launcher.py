@@ -132,6 +132,8 @@ def _drop(spec: SandboxSpec, account: users.Account, memory_grouped: bool) -> No
     :param memory_grouped: whether a control group bounds its memory
     """
     limits = spec.limits
+    # No user namespace within, in which it would have all rights again.
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_NPROC, limits.processes)

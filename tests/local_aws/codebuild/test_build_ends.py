@@ -94,10 +94,10 @@ def test_memory_is_limited(building_aws, codebuild):
 
 def test_a_build_with_too_many_processes_is_killed(building_aws, codebuild, eventually):
     mark = seconds()
-    many = f"i=0; while [ $i -lt 2000 ]; do setsid sleep {mark} & i=$((i+1)); done; wait"
+    many = f"i=0; while [ $i -lt 3000 ]; do setsid sleep {mark} & i=$((i+1)); done; wait"
     build = run(codebuild, spec(many, "echo next"))
     assert (build["buildStatus"], phase(build, "BUILD")[0]) == ("FAILED", "FAILED")
-    assert phase(build, "BUILD")[2] == "The build had more than 512 processes at once."
+    assert phase(build, "BUILD")[2] == "The build had more than 1024 processes at once."
     assert log(building_aws, build) == []
     eventually(lambda: running(mark), lambda found: not found)
     assert sandbox_is_empty(building_aws)

@@ -22,6 +22,7 @@ from tests.local_aws.sagemaker_cases import (
 
 pytestmark = pytest.mark.local_aws
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:"
+MISSING_IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/nothing:1"
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,7 @@ def test_model_name_is_taken_in_any_case(sagemaker, model):
             {"PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://no-such-bucket-anywhere/model.tar.gz"}},
             "Could not find model data at s3://no-such-bucket-anywhere/model.tar.gz.",
         ),
+        ({"PrimaryContainer": {"Image": MISSING_IMAGE}}, f"Requested image {MISSING_IMAGE} not found."),
         ({"Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]}, "Duplicate tag keys"),
         ({"PrimaryContainer": {"Image": IMAGE, "Mode": "MultiModel"}}, "offers no MultiModel"),
     ],

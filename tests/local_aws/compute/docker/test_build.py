@@ -137,6 +137,8 @@ HOSTILE = {
     "the machine's programs": ("touch /usr/bin/evil", "non-zero code"),
     "the machine's processes": ("ls /proc | grep -c '^[0-9]'; kill -9 -1; exit 9", "code: 9"),
     "mounts": ("mount -t tmpfs none /opt || mount --bind /proc/1/root /opt || exit 9", "code: 9"),
+    "rights of its own": ("unshare --user --map-root-user true || exit 9", "code: 9"),
+    "more namespaces": ("echo 9 > /proc/sys/user/max_user_namespaces || exit 9", "code: 9"),
     "devices": ("mknod /disk b 8 0 || exit 9", "code: 9"),
     "the network": (
         "python3 -c 'import socket; socket.create_connection((\"{host}\", {port}), 5)' || exit 9",
