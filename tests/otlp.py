@@ -114,7 +114,7 @@ def _family(metric: Metric, found: Mapping[Labels, Series]) -> Any:
 
 
 @contextmanager
-def receiver(port: int = 0) -> Iterator[tuple[Received, int]]:
+def receiver(port: int = 0, host: str = "127.0.0.1") -> Iterator[tuple[Received, int]]:
     """Receive on a port of this machine until the block ends: POST /v1/metrics, GET /metrics."""
     received, registry = Received(), CollectorRegistry()
     registry.register(received)  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def receiver(port: int = 0) -> Iterator[tuple[Received, int]]:
         def log_message(self, *_: Any) -> None:
             """A test's output is not the place for a line for each request."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

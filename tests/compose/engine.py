@@ -152,15 +152,18 @@ class Podman(Engine):
     def compose(self, *arguments: str, check: bool = True) -> str:
         return self._run(["podman-compose", "--project-name", self.project, *arguments], check)
 
-    def build(self, target: str, tag: str, folder: Path, arguments: Mapping[str, str] | None = None) -> None:
-        """Build one stage of a folder's Dockerfile.
+    def build(
+        self, tag: str, folder: Path, target: str | None = None, arguments: Mapping[str, str] | None = None
+    ) -> None:
+        """Build a folder's Dockerfile, or one stage of it.
 
         :param arguments: its build arguments
         """
         given = [part for name, value in (arguments or {}).items() for part in ("--build-arg", f"{name}={value}")]
         # For the stand-in that comes with Airflow.
         given += ["--volume", f"{(ROOT / '.venv').resolve()}:/mnt/venv:ro"]
-        self.run(*BUILD, "--target", target, "--tag", tag, *given, str(folder))
+        given += ["--target", target] if target else []
+        self.run(*BUILD, "--tag", tag, *given, str(folder))
 
     def up(self, services: Sequence[str]) -> None:
         """Start services in the order of `depends_on`, and wait for what each of them waits for."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.compose.engine import Podman
+from tools.settings import ROOT
 
-HERE = Path(__file__).resolve().parent / "images"
+HERE = Path(__file__).resolve().parent
 DEBIAN = "localhost/debian:bookworm"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 AIRFLOW = "localhost/slipway-test-airflow:latest"
 LOCAL_AWS = "localhost/slipway-test-local-aws:latest"
+COLLECTOR = "localhost/slipway-base-collector:latest"
 # What docker-compose.yaml pulls → the stage that stands in for it.
 STAND_INS = {
     "BASE_IMAGE": "airflow",
@@ -27,7 +31,7 @@ STAND_INS = {
 def variables() -> dict[str, str]:
     """Return what docker-compose.yaml reads from .env to take these images."""
     stand_ins = {name: f"localhost/slipway-base-{stage}:latest" for name, stage in STAND_INS.items()}
-    return stand_ins | {"SLIPWAY_IMAGE": AIRFLOW, "SLIPWAY_AWS_IMAGE": LOCAL_AWS}
+    return stand_ins | {"OTEL_IMAGE": COLLECTOR, "SLIPWAY_IMAGE": AIRFLOW, "SLIPWAY_AWS_IMAGE": LOCAL_AWS}
 
 
 def build(engine: Podman, project: Path) -> None:
@@ -38,14 +42,23 @@ def build(engine: Podman, project: Path) -> None:
     """
     if subprocess.run(["podman", "image", "exists", DEBIAN], check=False).returncode:  # noqa: S607
         _import_debian(engine)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in (*HERE.iterdir(), CERTIFICATES):
-            shutil.copy(file, folder)
+    with _folder(*(HERE / "images").iterdir(), CERTIFICATES) as folder:
         for name, stage in STAND_INS.items():
-            engine.build(stage, variables()[name], folder)
+            engine.build(variables()[name], folder, stage)
     for target, tag, base in (("airflow", AIRFLOW, "BASE_IMAGE"), ("aws", LOCAL_AWS, "AWS_BASE_IMAGE")):
-        engine.build(target, tag, project, {base: variables()[base]})
+        engine.build(tag, project, target, {base: variables()[base]})
+    with _folder(*(HERE / "collector").iterdir(), ROOT / "tests" / "otlp.py") as folder:
+        engine.build(COLLECTOR, folder, arguments={"AIRFLOW": AIRFLOW})
+
+
+@contextmanager
+def _folder(*files: Path) -> Iterator[Path]:
+    """Give a folder with copies of files, until the block ends."""
+    with tempfile.TemporaryDirectory() as name:
+        for file in files:
+            if file.is_file():
+                shutil.copy(file, name)
+        yield Path(name)
 
 
 def _import_debian(engine: Podman) -> None:

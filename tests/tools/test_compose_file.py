@@ -48,9 +48,8 @@ def test_each_service_has_a_health_check_or_says_why_not(name):
     service = SERVICES[name]
     assert ("healthcheck" in service) != ("x-no-healthcheck" in service)
     if "healthcheck" in service:
-        # podman-compose quotes no other form as Docker does.
-        assert service["healthcheck"]["test"][0] == "CMD-SHELL"
-        assert len(service["healthcheck"]["test"]) == 2
+        # podman-compose quotes a list of words otherwise than Docker, and loses the check of a second container.
+        assert isinstance(service["healthcheck"]["test"], str)
         assert {"interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
 
 
