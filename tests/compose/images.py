@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.compose.engine import Podman
-from tools.settings import ROOT
 
 HERE = Path(__file__).resolve().parent
 DEBIAN = "localhost/debian:bookworm"
@@ -47,7 +46,8 @@ def build(engine: Podman, project: Path) -> None:
             engine.build(variables()[name], folder, stage)
     for target, tag, base in (("airflow", AIRFLOW, "BASE_IMAGE"), ("aws", LOCAL_AWS, "AWS_BASE_IMAGE")):
         engine.build(tag, project, target, {base: variables()[base]})
-    with _folder(*(HERE / "collector").iterdir(), ROOT / "tests" / "otlp.py") as folder:
+    tests = HERE.parent
+    with _folder(*(HERE / "collector").iterdir(), tests / "__init__.py", tests / "otlp.py") as folder:
         engine.build(COLLECTOR, folder, arguments={"AIRFLOW": AIRFLOW})
 
 
