@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tools.debian import ensure
 from tools.settings import ROOT
 
 # What podman needs on a bare Debian 12.
@@ -220,22 +221,15 @@ class Podman(Engine):
 def found(project: str, folder: Path) -> Engine:
     """Return docker where it answers, else podman.
 
-    :raises EngineError: neither is there; the message says what to install
+    :raises EngineError: no docker answers, and this is not root
+    :raises PackageError: podman is missing; the message says what to install
     """
     if shutil.which("docker"):
         asked = subprocess.run(["docker", "info"], capture_output=True, check=False)  # noqa: S607
         if asked.returncode == 0:
             return Engine(project, folder)
-    missing = [name for name in ("podman", "podman-compose", "runc", "debootstrap") if shutil.which(name) is None]
-    if missing and os.getuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "--quiet"], check=True)  # noqa: S607
-        subprocess.run(["apt-get", "install", "--yes", "--quiet", *PACKAGES.split()], check=True)  # noqa: S607
-        missing = []
-    if missing:
-        raise EngineError(
-            f"No docker answers here, and {', '.join(missing)} is missing. Start docker, or as root: "
-            f"apt-get install {PACKAGES}"
-        )
     if os.getuid():
         raise EngineError("No docker answers here. podman is tried as root only: debootstrap needs it.")
+    for program in ("podman", "podman-compose", "runc", "debootstrap"):
+        ensure(program, package=PACKAGES, needed_by="make compose-test", otherwise="; or start docker")
     return Podman(project, folder)

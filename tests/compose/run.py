@@ -25,6 +25,7 @@ from slipway.states import Environment
 from tests.compose import images, seen
 from tests.compose.engine import Engine, EngineError, Podman, found
 from tools.airflow_api import AirflowApi, ApiError
+from tools.debian import PackageError
 from tools.environment import passwords
 from tools.people import ROLES
 from tools.prometheus import Prometheus
@@ -284,7 +285,7 @@ def main() -> int:
         trial = Trial(folder, console)
         for step in (trial.build, trial.up, trial.release, trial.check, trial.measure, trial.down_and_up):
             step()
-    except (EngineError, ApiError, OSError) as error:
+    except (EngineError, PackageError, ApiError, OSError) as error:
         console.print(f"compose-test: {error}", style="red", markup=False)
         if trial:
             logs(trial, console)
