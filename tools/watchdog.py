@@ -22,7 +22,9 @@ LOOK_SECONDS = 1.0
 EX_UNAVAILABLE = 69
 # A worker that has lost its broker connects again after pauses of up to half a minute, and its end costs running tasks.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-retry
-PATIENCE_SECONDS = {container_signs.WORKER: 120.0}
+# A triggerer's first trigger that asks for a connection builds Airflow's API in the loop that beats, half a minute on a
+# busy machine; meanwhile another triggerer has taken over its waits.
+PATIENCE_SECONDS = {container_signs.WORKER: 120.0, "triggerer": 60.0}
 
 
 def watch_of(name: str) -> Watch:

@@ -101,6 +101,15 @@ def test_each_component_of_the_compose_file_runs_under_it():
         assert services[name]["restart"] == "unless-stopped"
 
 
+def test_a_triggerer_has_time_to_build_airflows_api():
+    watch, triggerer = watchdog.watch_of("triggerer"), {"triggerer": 1}
+    for second in range(0, 20, 2):
+        watch.servers["triggerer"].answers = (second, b"alive")
+        assert not watch.look(triggerer, float(second))
+    silent = [second for second in range(20, 200) if watch.look(triggerer, float(second))]
+    assert 90 < silent[0] - 20 < 120
+
+
 def test_only_a_new_sign_is_a_sign_of_life():
     beats, seen = iter([None, 1, 1, 2]), []
     signs = Signs(lambda: next(beats), lambda: seen.append(True))
