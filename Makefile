@@ -173,7 +173,7 @@ dashboard: setup ## Write Grafana's dashboard from tools/dashboard.py
 env: ## Write .env, with new secrets, for docker compose (Python 3 and openssl; existing values stay)
 	@"$(PYTHON)" -m tools.compose_env
 
-compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 20 minutes)
+compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 25 minutes)
 	@$(VENV)/python -m tests.compose $(ARGS)
 
 package: setup ## Build wheel, sdist and the list of what they need into dist/ (makes .venv-package)
