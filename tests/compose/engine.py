@@ -210,8 +210,10 @@ class Podman(Engine):
         self.run("rm", *self.containers())
 
     def remove(self) -> None:
-        if names := self.containers():
-            self.run("rm", "--force", "--time", "1", *names, check=False)
+        # A container that takes longer to stop is killed, and its removal fails: PostgreSQL, on a busy machine.
+        for _ in range(2):
+            if names := self.containers():
+                self.run("rm", "--force", "--time", "10", *names, check=False)
         label = f"label=com.docker.compose.project={self.project}"
         for kind in ("volume", "network"):
             for name in self.run(kind, "ls", "--filter", label, "--format", "{{.Name}}", check=False).split():
