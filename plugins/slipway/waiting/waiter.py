@@ -72,7 +72,7 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
     :param said: what each line of the log names; None where the task makes it
     """
 
-    # Subclasses set their own; the provider's check of the class needs one here too.
+    # Subclasses set their own.
     aws_hook_class: type[AwsGenericHook] = AwsBaseHook
 
     def __init__(
@@ -114,6 +114,15 @@ class PatientWaiterTrigger(AwsBaseWaiterTrigger):
         self.first_look = first_look_time() if first_look is None else first_look
         self.said = log_fields.bound() if said is None else said
         self._clients = SharedClients()
+
+    def hook(self) -> AwsGenericHook:
+        """Build the hook that this trigger waits with: older versions of the provider, as MWAA's, have none."""
+        return self.aws_hook_class(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.botocore_config,
+        )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that build this trigger again."""
