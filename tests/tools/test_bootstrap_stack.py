@@ -140,7 +140,8 @@ def test_a_parameter_that_a_later_template_no_longer_has_is_left_behind(aws, inc
     assert "Gone" not in parameters(aws, stack)
 
     # The command line finds the same, and makes a later model's roles.
-    assert changes(bootstrap_by_command(aws, include, monkeypatch)) == {ACCOUNT_STACK: 0, stack: 0}
+    forest = "slipway-model-iris-forest"
+    assert changes(bootstrap_by_command(aws, include, monkeypatch)) == {ACCOUNT_STACK: 0, stack: 0, forest: 0}
     iris = (include / "models" / "iris-model.yaml").read_text()
     (include / "models" / "wine.yaml").write_text(iris.replace("iris-model", "wine"))
     assert changes(bootstrap_by_command(aws, include, monkeypatch))["slipway-model-wine"] == 2

@@ -23,7 +23,7 @@ def include(tmp_path, monkeypatch):
 
 def test_the_good_ones_are_listed_and_the_broken_ones_named(include):
     found = models.read(include)
-    assert found.prefixes == ["iris-model"]
+    assert found.prefixes == ["iris-forest", "iris-model"]
     assert [("folder.yaml" in error, "key.yaml" in error) for error in found.errors] == [(True, False), (False, True)]
 
 
