@@ -69,6 +69,7 @@ help: ## List the targets
 	@echo "Settings: SLIPWAY_AIRFLOW_PORT (8080), SLIPWAY_AWS_PORT (4566), SLIPWAY_HOME (.slipway),"
 	@echo "SLIPWAY_PACE (0; seconds that jobs and endpoints stay in states that otherwise pass at once),"
 	@echo "SLIPWAY_TIME_SCALE (1; with 60 a minute of the local AWS's periods and cooldowns takes a second),"
+	@echo "SLIPWAY_COMPUTE (process; with container, docker or podman builds and runs images of your own),"
 	@echo "SLIPWAY_FAULTS (0; with 1, calls to the local AWS can be made to fail),"
 	@echo "SLIPWAY_DATABASE_URL (an embedded PostgreSQL; 'sqlite' for a file, or the URL of a server),"
 	@echo "SLIPWAY_API_WORKERS (1; processes that serve Airflow's API),"
@@ -172,6 +173,9 @@ dashboard: setup ## Write Grafana's dashboard from tools/dashboard.py
 
 env: ## Write .env, with new secrets, for docker compose (Python 3 and openssl; existing values stay)
 	@"$(PYTHON)" -m tools.compose_env
+
+test-images-container: setup ## Build the example's image with docker or podman, train and serve with it (docker, or podman as root; 5 minutes)
+	@$(VENV)/python -m pytest -s tests/local_aws/compute/real_containers.py $(ARGS)
 
 compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 25 minutes)
 	@$(VENV)/python -m tests.compose $(ARGS)

@@ -74,6 +74,12 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         action="store_true",
         help="let requests to /_local_aws/faults make calls fail (default: off)",
     )
+    parser.add_argument(
+        "--compute",
+        choices=["process", "container"],
+        default="process",
+        help="images of your own: built and run by Linux's namespaces, or by docker or podman (default: process)",
+    )
     given = parser.parse_args(arguments)
     state_dir = given.state_dir.resolve()
     return Settings(
@@ -83,6 +89,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         pace_seconds=given.pace,
         faults=given.faults,
         clock=Clock(given.time_scale),
+        compute=given.compute,
         host_names=tuple(given.host),
     )
 
@@ -103,6 +110,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_aws").setLevel(logging.INFO)
     # Imported late, so that --help and errors in arguments appear at once.
+    from local_aws.compute.engine.engine import EngineError
     from local_aws.framework.disk import DiskFull, is_full
     from local_aws.server import PortTaken, run
 
@@ -113,7 +121,7 @@ def main() -> int:
             run(settings, keys)
         except BlockingIOError:
             return _refuse(f"Another local AWS uses {settings.state_dir}; choose another with --state-dir.")
-        except (DiskFull, PortTaken) as error:
+        except (DiskFull, EngineError, PortTaken) as error:
             return _refuse(str(error))
         except (OSError, sqlite3.Error) as error:
             if not is_full(error):

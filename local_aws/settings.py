@@ -40,6 +40,7 @@ class Settings:
     :param pace_seconds: how long jobs and endpoints stay in each temporary status beyond the work itself
     :param faults: whether faults can be injected
     :param clock: how fast its periods, cooldowns and bake times pass
+    :param compute: how jobs and model servers run; a kind of `local_aws.compute.kinds`
     :param host_names: the names by which it may be addressed beside the loopback's and the address it listens on
     """
 
@@ -49,6 +50,7 @@ class Settings:
     pace_seconds: float = 0.0
     faults: bool = False
     clock: Clock = field(default_factory=Clock)
+    compute: str = "process"
     host_names: tuple[str, ...] = ()
     # The secret that its own services sign with. Only this process knows it, and each process has another one.
     inside_secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)

@@ -34,6 +34,7 @@ class Settings:
     api_workers: int = 1  # processes that serve Airflow's API
     time_scale: float = 1.0  # how much faster the local AWS's periods, cooldowns and bake times pass
     celery_workers: int = 0  # Celery workers that run the tasks; 0 for the scheduler's own
+    compute: str = "process"  # how the local AWS runs images of one's own: process or container
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -46,7 +47,8 @@ class Settings:
         database_url = os.environ.get("SLIPWAY_DATABASE_URL") or ""
         workers, celery = _count("SLIPWAY_API_WORKERS", 1), _count("SLIPWAY_CELERY_WORKERS", 0)
         pace, scale = _seconds("SLIPWAY_PACE"), _scale("SLIPWAY_TIME_SCALE")
-        return cls(home, *ports, pace, _switch("SLIPWAY_FAULTS"), database_url, workers, scale, celery)
+        faults, compute = _switch("SLIPWAY_FAULTS"), _choice("SLIPWAY_COMPUTE", "process", "container")
+        return cls(home, *ports, pace, faults, database_url, workers, scale, celery, compute)
 
     @property
     def airflow_url(self) -> str:
@@ -137,7 +139,16 @@ class Settings:
             "SLIPWAY_API_WORKERS": str(self.api_workers),
             "SLIPWAY_TIME_SCALE": f"{self.time_scale:g}",
             "SLIPWAY_CELERY_WORKERS": str(self.celery_workers),
+            "SLIPWAY_COMPUTE": self.compute,
         }
+
+
+def _choice(variable: str, *choices: str) -> str:
+    """Return a variable's value, which is one of the choices; the first one where it is not set."""
+    text = os.environ.get(variable) or choices[0]
+    if text not in choices:
+        raise ValueError(f"{variable} must be {' or '.join(choices)}, got {text!r}")
+    return text
 
 
 def _port(variable: str, default: int) -> int:

@@ -184,6 +184,7 @@ class Supervisor:
         command = [str(ROOT / ".venv-aws" / "bin" / "python"), "-m", "local_aws"]
         command += ["--port", str(self.settings.aws_port), "--state-dir", str(self.settings.aws_state)]
         command += ["--pace", f"{self.settings.pace_seconds:g}", "--time-scale", f"{self.settings.time_scale:g}"]
+        command += ["--compute", self.settings.compute]
         if self.settings.faults:
             command.append("--faults")
         environment = base_variables(self.settings)

@@ -28,7 +28,8 @@ def build(store: Store, settings: Settings, disk: Disk) -> ServiceParts:
     projects = Projects(store)
     builds = Builds(store, projects)
     sessions = Sessions(settings.endpoint_url, settings.inside_secret)
-    surroundings = Surroundings(sessions, tools.install(settings.state_dir / "compute"), disk)
+    programs = tools.install(settings.state_dir / "compute", settings.compute)
+    surroundings = Surroundings(sessions, programs, disk)
     queue = BuildQueue(settings.state_dir / "codebuild", builds, surroundings, settings.clock)
     builds.runner = queue
     operations: dict[str, Operation] = {**projects.operations(), **builds.operations()}

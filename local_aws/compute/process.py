@@ -40,7 +40,7 @@ _OPT_ML = Path("/opt/ml")
 _MAX_LINE = 256 * 1024
 _CHECK_SECONDS = 1.0
 # Of a training job's /opt/ml, and of a model server's.
-_MAX_WRITTEN_BYTES = 10 * 1024**3
+MAX_WRITTEN_BYTES = 10 * 1024**3
 # The shell mounts first and then executes the program, which keeps the recorded pid.
 _MOUNT_AND_RUN = 'mount --bind "$1" /opt/ml && shift && exec "$@"'
 
@@ -106,12 +106,10 @@ class ProcessContainer:
     def __init__(
         self,
         process: subprocess.Popen[str],
-        record_path: Path,
-        on_end: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None],
         check: Callable[[], str] | None = None,
     ) -> None:
         self._process = process
-        self._record_path = record_path
         self._on_end = on_end
         self._stopped_because = ""
         self._ended = threading.Event()
@@ -139,7 +137,6 @@ class ProcessContainer:
             _kill_group(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._on_end()
-            self._record_path.unlink(missing_ok=True)
             self._ended.set()
 
     def logs(self) -> Iterator[str]:
@@ -187,7 +184,7 @@ class ProcessCompute:
         *,
         private_opt_ml: bool | None = None,
         limits: Limits | None = None,
-        most_bytes: int = _MAX_WRITTEN_BYTES,
+        most_bytes: int = MAX_WRITTEN_BYTES,
     ) -> None:
         self._most_bytes = most_bytes
         self._private_opt_ml = can_mount() if private_opt_ml is None else private_opt_ml
@@ -241,7 +238,7 @@ class ProcessCompute:
             start_new_session=True,
         )
         record_path.write_text(_record(spec, process.pid))
-        return ProcessContainer(process, record_path)
+        return ProcessContainer(process, lambda: record_path.unlink(missing_ok=True))
 
     def _start_image(self, spec: ContainerSpec) -> Container:
         sandbox, folder = self._containers.start(spec)
@@ -251,9 +248,10 @@ class ProcessCompute:
         def clean() -> None:
             sandbox.clean()
             shutil.rmtree(folder, ignore_errors=True)
+            record_path.unlink(missing_ok=True)
 
         written = spec.opt_ml if spec.command == "train" else folder
-        return ProcessContainer(sandbox.process, record_path, clean, lambda: too_much(written, self._most_bytes))
+        return ProcessContainer(sandbox.process, clean, lambda: too_much(written, self._most_bytes))
 
     def reap_orphans(self) -> list[str]:
         """Kill the processes of a host that was killed itself and delete their files; return the containers' names.

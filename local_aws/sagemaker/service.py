@@ -41,6 +41,7 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         settings.endpoint_url,
         compute_dir,
         settings.inside_secret,
+        kind=settings.compute,
         pace_seconds=settings.pace_seconds,
         metrics_interval_seconds=settings.clock.real_seconds(60),
         # "The delivery of capture data to Amazon S3 can require a couple of minutes."

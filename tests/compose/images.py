@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.compose.engine import Podman
+from tests.compose.engine import BUILD, Podman
 
 HERE = Path(__file__).resolve().parent
 DEBIAN = "localhost/debian:bookworm"
@@ -39,8 +39,7 @@ def build(engine: Podman, project: Path) -> None:
     :param engine: podman
     :param project: the folder with Slipway's Dockerfile and what it copies
     """
-    if subprocess.run(["podman", "image", "exists", DEBIAN], check=False).returncode:  # noqa: S607
-        _import_debian(engine)
+    require_debian(engine.run)
     with _folder(*(HERE / "images").iterdir(), CERTIFICATES) as folder:
         for name, stage in STAND_INS.items():
             engine.build(variables()[name], folder, stage)
@@ -61,10 +60,23 @@ def _folder(*files: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _import_debian(engine: Podman) -> None:
-    """Make Debian 12's base image from its packages. https://wiki.debian.org/Debootstrap"""
+def build_python(run: Callable[..., object], tag: str) -> None:
+    """Build what stands in for Python's image.
+
+    :param run: runs podman with the words that it is given
+    :param tag: the image's name
+    """
+    require_debian(run)
+    with _folder(HERE / "images" / "Dockerfile", CERTIFICATES) as folder:
+        run(*BUILD, "--tag", tag, "--target", "python", str(folder))
+
+
+def require_debian(run: Callable[..., object]) -> None:
+    """Make Debian 12's base image from its packages, where podman has none. https://wiki.debian.org/Debootstrap"""
+    if not subprocess.run(["podman", "image", "exists", DEBIAN], check=False).returncode:  # noqa: S607
+        return
     with tempfile.TemporaryDirectory() as name:
         root, archive = Path(name) / "root", Path(name) / "root.tar"
         subprocess.run(["debootstrap", "--variant=minbase", "bookworm", str(root)], check=True)  # noqa: S607
         subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)  # noqa: S607
-        engine.run("import", str(archive), DEBIAN)
+        run("import", str(archive), DEBIAN)

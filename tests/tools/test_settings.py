@@ -11,7 +11,7 @@ from tools.settings import Settings
 
 
 def test_the_variables_are_read_as_they_are_written(tmp_path, monkeypatch):
-    given = Settings(tmp_path, 1, 2, 0.5, True, "sqlite:////tmp/other.db", 3, 60.0, 2)
+    given = Settings(tmp_path, 1, 2, 0.5, True, "sqlite:////tmp/other.db", 3, 60.0, 2, "container")
     for name, value in given.variables().items():
         monkeypatch.setenv(name, value)
     assert Settings.from_environment() == given
@@ -21,6 +21,12 @@ def test_the_variables_are_read_as_they_are_written(tmp_path, monkeypatch):
 def test_a_time_scale_is_a_number_above_0(monkeypatch, text):
     monkeypatch.setenv("SLIPWAY_TIME_SCALE", text)
     with pytest.raises(ValueError, match=f"SLIPWAY_TIME_SCALE .* got '{text}'"):
+        Settings.from_environment()
+
+
+def test_images_run_in_one_of_two_ways(monkeypatch):
+    monkeypatch.setenv("SLIPWAY_COMPUTE", "docker")
+    with pytest.raises(ValueError, match="SLIPWAY_COMPUTE must be process or container, got 'docker'"):
         Settings.from_environment()
 
 

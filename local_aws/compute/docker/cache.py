@@ -20,9 +20,9 @@ from local_aws.compute.sandbox import box
 from local_aws.compute.sandbox.spec import owned_by_sandbox
 from local_aws.settings import DISK_RESERVE_BYTES
 
-_MAX_CONFIG_BYTES = 1024**2
+MAX_CONFIG_BYTES = 1024**2
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html allows more; a disk here does not.
-_MAX_BYTES = 10 * 1024**3
+MAX_BYTES = 10 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class PulledImages:
         """
         name = registry.reference(uri)
         if name is None:
-            raise _cannot_pull(uri, "it is not in ECR")
+            raise cannot_pull(uri, "it is not in ECR")
         try:
             found = registry.manifest(client, name)
             with self.store.work_folder() as work:
                 # The configuration is fetched even if the image is here: so every pull needs the same permissions.
-                registry.download(client, name, found.config, work / "config.json", _MAX_CONFIG_BYTES)
+                registry.download(client, name, found.config, work / "config.json", MAX_CONFIG_BYTES)
                 if self._load(found.digest) is None:
                     self._fill(client, name, found, work)
         except (ClientError, BotoCoreError, NotInRegistry, layers.LayerError, OSError) as error:
-            raise _cannot_pull(uri, str(error)) from error
+            raise cannot_pull(uri, str(error)) from error
         return name.at(found.digest)
 
     def get(self, uri: str) -> PulledImage:
@@ -80,7 +80,7 @@ class PulledImages:
         name = registry.reference(uri)
         found = self._load(name.digest) if name and name.digest else None
         if found is None:
-            raise _cannot_pull(uri, "it has not been pulled")
+            raise cannot_pull(uri, "it has not been pulled")
         return found
 
     def _path(self, digest: str) -> Path:
@@ -114,7 +114,7 @@ class PulledImages:
         diff_ids = document["rootfs"]["diff_ids"]
         if len(diff_ids) != len(found.layers):
             raise NotInRegistry("its configuration names other layers than its manifest")
-        left = min(_MAX_BYTES, shutil.disk_usage(work).free - DISK_RESERVE_BYTES)
+        left = min(MAX_BYTES, shutil.disk_usage(work).free - DISK_RESERVE_BYTES)
         keys = []
         for (digest, size), diff_id in zip(found.layers, diff_ids, strict=True):
             layer = self.store.layer_of(digest) or self._layer(
@@ -141,7 +141,8 @@ class PulledImages:
         return self.store.add_layer(folder, Layer(folder.name[:32], digest, diff_id, size))
 
 
-def _cannot_pull(uri: str, why: str) -> UnknownImage:
+def cannot_pull(uri: str, why: str) -> UnknownImage:
+    """Return the error for an image that cannot be pulled, in SageMaker's words."""
     return UnknownImage(
         "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are "
         f"incorrect: {uri} ({why})"

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -74,32 +74,66 @@ def reference(uri: str) -> Reference | None:
     )
 
 
+@dataclass(frozen=True)
+class LayerFile:
+    """A layer as it is uploaded.
+
+    :param digest: of the file, a .tar.gz
+    :param size: in bytes
+    """
+
+    digest: str
+    size: int
+    path: Path
+
+
 def manifest_of(image: Image) -> bytes:
     """Return an image's manifest, whose SHA-256 is the image's digest."""
-    config = image.config_bytes
+    return _manifest(image.config_bytes, [(layer.digest, layer.size) for layer in image.layers])
+
+
+def _manifest(config: bytes, layers: Sequence[tuple[str, int]]) -> bytes:
     document = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": {"mediaType": CONFIG, "size": len(config), "digest": f"sha256:{hashlib.sha256(config).hexdigest()}"},
-        "layers": [{"mediaType": LAYER, "size": layer.size, "digest": layer.digest} for layer in image.layers],
+        "config": {"mediaType": CONFIG, "size": len(config), "digest": _sha256(config)},
+        "layers": [{"mediaType": LAYER, "size": size, "digest": digest} for digest, size in layers],
     }
     return json.dumps(document, indent=3).encode()
 
 
-def push(client: Any, store: ImageStore, image: Image, name: Reference, say: Callable[[str], None]) -> str:
-    """Upload an image: what the repository lacks of its layers, then its manifest.
+def _sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
-    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+
+def push(client: Any, store: ImageStore, image: Image, name: Reference, say: Callable[[str], None]) -> str:
+    """Upload an image that was built here.
 
     :param client: boto3's of ECR
     :param say: writes a line about the progress
     :returns: the image's digest
     """
-    blobs: dict[str, Callable[[], IO[bytes]]] = {}
-    for layer in image.layers:
-        blobs[layer.digest] = _opener(store.layer_folder(layer.key) / "layer.tar.gz")
-    config = image.config_bytes
-    blobs[image.identity] = lambda: io.BytesIO(config)
+    files = [
+        LayerFile(layer.digest, layer.size, store.layer_folder(layer.key) / "layer.tar.gz") for layer in image.layers
+    ]
+    return push_files(client, image.config_bytes, files, name, say)
+
+
+def push_files(
+    client: Any, config: bytes, layers: Sequence[LayerFile], name: Reference, say: Callable[[str], None]
+) -> str:
+    """Upload an image: what the repository lacks of its layers, then its manifest.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+
+    :param client: boto3's of ECR
+    :param config: the image's configuration
+    :param layers: the first layer first
+    :param say: writes a line about the progress
+    :returns: the image's digest
+    """
+    blobs: dict[str, Callable[[], IO[bytes]]] = {layer.digest: _opener(layer.path) for layer in layers}
+    blobs[_sha256(config)] = lambda: io.BytesIO(config)
     registry = {"registryId": name.account, "repositoryName": name.repository}
     there = client.batch_check_layer_availability(**registry, layerDigests=list(blobs))
     present = {found["layerDigest"] for found in there["layers"] if found["layerAvailability"] == "AVAILABLE"}
@@ -111,8 +145,8 @@ def push(client: Any, store: ImageStore, image: Image, name: Reference, say: Cal
         with open_blob() as stream:
             _upload(client, registry, digest, stream)
         say(f"{short}: Pushed")
-    manifest = manifest_of(image)
-    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    manifest = _manifest(config, [(layer.digest, layer.size) for layer in layers])
+    digest = _sha256(manifest)
     with contextlib.suppress(client.exceptions.ImageAlreadyExistsException):
         # The same image under the same tag is no error for docker.
         client.put_image(

@@ -12,7 +12,9 @@ from local_aws.compute.docker import index
 from local_aws.compute.docker.index import Index
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[3]
-_PROGRAMS = {"docker": "local_aws.compute.docker.command", "aws": "local_aws.compute.docker.aws_command"}
+# Of each kind of compute.
+_DOCKER = {"process": "local_aws.compute.docker.command", "container": "local_aws.compute.engine.command"}
+_AWS = "local_aws.compute.docker.aws_command"
 # What tells pip where its configuration is, and how it reaches the index.
 _PIP = frozenset({"HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "HTTPS_PROXY", "https_proxy"})
 # -P keeps the build's directory out of the modules' path.
@@ -22,10 +24,11 @@ PYTHONPATH={root} exec {python} -P -s -m {module} {folder} "$@"
 """
 
 
-def install(state_dir: Path) -> Path:
+def install(state_dir: Path, kind: str = "process") -> Path:
     """Write the programs.
 
     :param state_dir: the compute's
+    :param kind: of the compute
     :returns: the folder for the PATH
     """
     folder = images_folder(state_dir)
@@ -36,7 +39,7 @@ def install(state_dir: Path) -> Path:
     settings = folder / "pip.json"
     settings.touch(0o600)
     settings.write_text(json.dumps(found))
-    for name, module in _PROGRAMS.items():
+    for name, module in (("docker", _DOCKER[kind]), ("aws", _AWS)):
         words = {"root": str(_SOURCE_ROOT), "python": sys.executable, "module": module, "folder": str(folder)}
         text = _SCRIPT.format(**{key: shlex.quote(word) for key, word in words.items()})
         new = programs / f".{name}"

@@ -57,6 +57,18 @@ def relay(spec: SandboxSpec, namespace: int) -> None:
         _in_thread(lambda: _serve(listener, gate.lead_out), None)
 
 
+def lead_in(port: int, namespace: int) -> None:
+    """Lead a port of the machine to the serving port of another network, by this process, which then does nothing else.
+
+    :param port: of the machine's loopback
+    :param namespace: an open file that stands for the other network
+    :raises OSError: the port is taken, or this process may not enter the network
+    """
+    listener = _listener(port)
+    kernel.setns(namespace, kernel.CLONE_NEWNET)
+    asyncio.run(_lead_in(listener))
+
+
 def _listener(port: int) -> socket.socket:
     found = socket.socket()
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

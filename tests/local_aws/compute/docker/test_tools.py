@@ -38,7 +38,7 @@ def test_only_pips_settings_are_kept(shell, tmp_path):
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        ("docker run image", "build, images, inspect, login, logout, push, tag and version"),
+        ("docker run image", "build, images, inspect, login, logout, push, run, tag and version"),
         ("docker build --squash .", "unrecognized arguments: --squash"),
         ("docker build https://example.com/a.git", "is no directory"),
         ("docker push nobody/has:it", "An image does not exist locally with the tag: nobody/has:it"),
