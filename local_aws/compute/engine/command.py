@@ -32,6 +32,7 @@ class _Images:
     def __init__(self, folder: Path) -> None:
         self.store = ImageStore(folder)
         self.engine = Engine.kept(folder)
+        self.owner = command_lines.owner_of(folder.parent)
         self._pushed = folder / "pushed"
         self._pushed.mkdir(exist_ok=True)
 
@@ -85,7 +86,8 @@ def _push(images: _Images, options: argparse.Namespace) -> None:
 def _run(images: _Images, options: argparse.Namespace) -> NoReturn:
     image = full(options.image)
     images.require(image, f"Unable to find image '{image}' locally, and nothing is pulled here")
-    sys.exit(images.engine.call(*command_lines.run(image, options.words, options.entrypoint, Limits())))
+    words = command_lines.run(image, options.words, options.entrypoint, images.owner, Limits())
+    sys.exit(images.engine.call(*words))
 
 
 def _tag(images: _Images, options: argparse.Namespace) -> None:

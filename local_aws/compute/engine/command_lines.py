@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,14 @@ _OPT_ML = "/opt/ml"
 # https://docs.docker.com/engine/security/#linux-kernel-capabilities
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 _PIP_CONFIG = "/etc/pip.conf"
+
+
+def owner_of(state_dir: Path) -> str:
+    """Return the label's value for a local AWS; others on this machine have containers, too.
+
+    :param state_dir: of its compute
+    """
+    return hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,9 @@ def create(
     return [*words, image, spec.command]
 
 
-def run(image: str, words: Sequence[str], entrypoint: str | None, limits: Limits) -> list[str]:
+def run(image: str, words: Sequence[str], entrypoint: str | None, owner: str, limits: Limits) -> list[str]:
     """Return the words that run a program of an image during a build, without network."""
-    first = ["run", "--rm", "--pull", "never", "--network", "none", *bounds(limits)]
+    first = ["run", "--rm", "--label", f"{LABEL}={owner}", "--pull", "never", "--network", "none", *bounds(limits)]
     return [*first, *(("--entrypoint", entrypoint) if entrypoint is not None else ()), image, *words]
 
 

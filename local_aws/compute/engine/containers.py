@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,7 @@ class ContainerCompute:
         self._images = EngineImages(engine, store)
         self._folder = state_dir / "containers"
         self._limits = limits or Limits()
-        # Other local AWSes on this machine have containers, too.
-        self._owner = hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:16]
+        self._owner = command_lines.owner_of(state_dir)
 
     def pull(self, client: Any, image: str) -> str:
         """Bring an image of one's own to the engine; a built-in algorithm is here already.
@@ -162,6 +161,8 @@ class ContainerCompute:
             )
         private = self._folder / uuid.uuid4().hex[:12]
         (private / "model").mkdir(parents=True)
+        # Jobs of other accounts and of other local AWSes may have the same name.
+        spec = replace(spec, name=f"{spec.name}-{private.name}")
         _make_readable(private)
         _make_readable(spec.opt_ml)
         # Of the machine's proxies, podman would give a container the variables.
@@ -206,7 +207,9 @@ class ContainerCompute:
         found = self._engine.inspect(ids)
         self._engine.remove(ids)
         for container in found:
-            shutil.rmtree(container["Config"]["Labels"][command_lines.FOLDER_LABEL], ignore_errors=True)
+            # A program of a build has no folder.
+            if folder := container["Config"]["Labels"].get(command_lines.FOLDER_LABEL):
+                shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         return [container["Name"].removeprefix("/") for container in found] + self._built_in.reap_orphans()
 

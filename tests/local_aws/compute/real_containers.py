@@ -13,6 +13,7 @@ from local_aws.compute.docker.build import BASE_LABEL
 from local_aws.compute.docker.registry import push_files, reference
 from local_aws.compute.engine import engine as engines
 from local_aws.compute.engine.command_lines import LABEL
+from local_aws.compute.engine.images import name_of
 from tests.compose import images
 from tests.compose.engine import CONFIGURATION
 from tests.conftest import ROOT
@@ -174,11 +175,14 @@ def containers(engine):
 
 
 @pytest.fixture(scope="module")
-def looking(aws):
+def looking(aws, engine):
     """An image whose job looks around, and waits."""
     dockerfile = f"FROM {BASE}\nCOPY train /usr/local/bin/train\nRUN chmod 755 /usr/local/bin/train\n"
     found = build(aws, "looking", {"Dockerfile": dockerfile, "train": LOOKS})
-    assert phase(found, "BUILD")[0] == "SUCCEEDED", "\n".join(log(aws, found)[-40:])
+    written = log(aws, found)
+    assert phase(found, "BUILD")[0] == "SUCCEEDED", "\n".join(written[-40:])
+    # So that a job brings it from ECR, as on a machine that has not built it.
+    engine.run("rmi", f"{REGISTRY}/{REPOSITORY}:looking", name_of(written[-1].partition("@")[2]))
     return f"{REGISTRY}/{REPOSITORY}:looking"
 
 

@@ -79,7 +79,7 @@ def test_isolation_leaves_no_network(command):
     [
         create(spec(), "name", "owner", Path("/private"), LIMITS),
         create(spec("serve", port=20001), "name", "owner", Path("/private"), LIMITS),
-        run("name", ["-m", "pip"], "python", LIMITS),
+        run("name", ["-m", "pip"], "python", "owner", LIMITS),
     ],
 )
 def test_every_container_is_bounded(found):
@@ -96,7 +96,8 @@ def test_every_container_is_bounded(found):
 
 
 def test_a_program_of_a_build_has_no_network():
-    found = run("name", ["-m", "pip"], "python", LIMITS)
+    found = run("name", ["-m", "pip"], "python", "owner", LIMITS)
     assert words(found, "--network") == ["none"]
+    assert words(found, "--label") == ["slipway.local-aws=owner"]
     assert found[-5:] == ["--entrypoint", "python", "name", "-m", "pip"]
-    assert "--entrypoint" not in run("name", [], None, LIMITS)
+    assert "--entrypoint" not in run("name", [], None, "owner", LIMITS)
