@@ -174,7 +174,7 @@ dashboard: setup ## Write Grafana's dashboard from tools/dashboard.py
 env: ## Write .env, with new secrets, for docker compose (Python 3 and openssl; existing values stay)
 	@"$(PYTHON)" -m tools.compose_env
 
-test-images-container: setup ## Build the example's image with docker or podman, train and serve with it (docker, or podman as root; 5 minutes)
+test-images-container: setup ## Build the example's image with docker or podman, train and serve with it (docker, or podman as root; 3 minutes)
 	@$(VENV)/python -m pytest tests/local_aws/compute/real_containers.py $(ARGS)
 
 compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 25 minutes)
