@@ -20,7 +20,16 @@ FILES = {
     "slipway": tuple(
         f"e2e/test_{name}.py"
         for name in (
-            *("approval_elsewhere", "news", "observability", "orphaned_jobs", "release", "roll_back"),
+            *(
+                "approval_elsewhere",
+                "custom_image",
+                "image_build",
+                "news",
+                "observability",
+                "orphaned_jobs",
+                "release",
+                "roll_back",
+            ),
             *("stock_approval", "superseded", "who_approves"),
         )
     ),

@@ -37,12 +37,12 @@ class Surroundings:
     """What all builds share.
 
     :param sessions: starts the sessions of service roles
-    :param programs: the folder with the programs `docker` and `aws`
+    :param programs: makes the folder with the programs `docker` and `aws`
     :param disk: where the folders of builds are
     """
 
     sessions: Sessions
-    programs: Path
+    programs: Callable[[], Path]
     disk: Disk
 
 
@@ -235,7 +235,7 @@ class _Commands:
         self._session = session
         self._first_folder = self._folder = str(run._source)
         self._environment = environment.variables(
-            run._build, spec, session, run._folder, run._source, run._surroundings.programs
+            run._build, spec, session, run._folder, run._source, run._surroundings.programs()
         )
         self._failed = False
 

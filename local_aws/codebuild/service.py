@@ -1,5 +1,7 @@
 """CodeBuild put together."""
 
+from functools import cache
+
 from local_aws.codebuild.builds import Builds
 from local_aws.codebuild.cloudformation import ProjectResource
 from local_aws.codebuild.errors import not_authorized
@@ -28,7 +30,8 @@ def build(store: Store, settings: Settings, disk: Disk) -> ServiceParts:
     projects = Projects(store)
     builds = Builds(store, projects)
     sessions = Sessions(settings.endpoint_url, settings.inside_secret)
-    programs = tools.install(settings.state_dir / "compute", settings.compute)
+    # Written by the first build: a local AWS also starts on a full disk.
+    programs = cache(lambda: tools.install(settings.state_dir / "compute", settings.compute))
     surroundings = Surroundings(sessions, programs, disk)
     queue = BuildQueue(settings.state_dir / "codebuild", builds, surroundings, settings.clock)
     builds.runner = queue

@@ -26,6 +26,18 @@ def no_repository(name: str, registry_id: str) -> ServiceError:
     )
 
 
+def foreign_registry(arn: str) -> ServiceError:
+    """Make the error for a repository of another account, which has no policy that lets this one in.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
+
+    :param arn: the repository's
+    """
+    return ServiceError(
+        "AccessDeniedException", f"No policy of the resource {arn} allows it to be used by another account"
+    )
+
+
 def no_image(identifier: dict[str, str], repository: str, registry_id: str) -> ServiceError:
     """Make the error for an image that does not exist.
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from local_aws.ecr.errors import invalid, no_repository
+from local_aws.ecr.errors import foreign_registry, invalid, no_repository
 from local_aws.ecr.names import repository_arn, repository_in, repository_uri
 from local_aws.ecr.pages import page_of
 from local_aws.ecr.repository_checks import check_exclusions, checked_tags, is_policy
@@ -74,7 +74,9 @@ class Repositories:
         :raises ServiceError: there is no such repository
         """
         name, registry = parameters["repositoryName"], parameters.get("registryId", scope.account_id)
-        found = self._documents.get(scope, name) if registry == scope.account_id else None
+        if registry != scope.account_id:
+            raise foreign_registry(repository_arn(Scope(registry, scope.region), name))
+        found = self._documents.get(scope, name)
         if found is None:
             raise no_repository(name, registry)
         return found

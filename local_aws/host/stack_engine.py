@@ -37,6 +37,7 @@ _SERVICES = {
     "AWS::IAM": "iam",
     "AWS::KMS": "kms",
     "AWS::S3": "s3",
+    "AWS::Logs": "logs",
     "AWS::SNS": "sns",
     "AWS::SQS": "sqs",
 }

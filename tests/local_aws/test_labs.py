@@ -76,7 +76,12 @@ def test_the_notebooks_role_reaches_nothing_of_a_release(aws):
 def test_the_clean_up_ends_by_listing_nothing(aws, shown, capsys):
     account = clean_up.Account(aws.client, ("iris-model",))
     found = account.left()
-    assert set(found["stacks"]) == {"slipway-bootstrap", "slipway-labs", "slipway-model-iris-model"}
+    assert set(found["stacks"]) == {
+        "slipway-bootstrap",
+        "slipway-labs",
+        "slipway-model-iris-forest",
+        "slipway-model-iris-model",
+    }
     assert found["bucket"] and "/aws/sagemaker/TrainingJobs" in found["log groups"]
 
     # A model that is deployed is not torn down by this.

@@ -19,7 +19,7 @@ _AWS = "local_aws.compute.docker.aws_command"
 _PIP = frozenset({"HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "HTTPS_PROXY", "https_proxy"})
 # -P keeps the build's directory out of the modules' path.
 _SCRIPT = """#!/bin/sh
-# Written at each start of the local AWS.
+# Written by the first build after each start of the local AWS.
 PYTHONPATH={root} exec {python} -P -s -m {module} {folder} "$@"
 """
 
@@ -44,7 +44,7 @@ def install(state_dir: Path, kind: str = "process") -> Path:
         text = _SCRIPT.format(**{key: shlex.quote(word) for key, word in words.items()})
         new = programs / f".{name}"
         new.write_text(text)
-        new.chmod(0o755)
+        new.chmod(0o700)
         new.replace(programs / name)
     return programs
 

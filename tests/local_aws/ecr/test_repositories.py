@@ -112,6 +112,6 @@ def test_other_accounts_and_regions_see_nothing(local_aws, ecr):
         refused(lambda other=other: other.list_images(repositoryName=name), "RepositoryNotFoundException", name)
     refused(
         lambda: ecr.list_images(repositoryName=name, registryId="210987654321"),
-        "RepositoryNotFoundException",
-        "in the registry with id '210987654321'",
+        "AccessDeniedException",
+        f"arn:aws:ecr:us-west-2:210987654321:repository/{name}",
     )

@@ -104,6 +104,7 @@ _RESOURCES = {
             "Threshold": 1,
         },
     ),
+    "AWS::Logs::LogGroup": ("cloudwatch_logs", {"LogGroupName": "one"}),
     "AWS::CloudWatch::Dashboard": ("cloudwatch", {"DashboardName": "one", "DashboardBody": '{"widgets": []}'}),
     # One of a namespace without a service of its own: any state may have changed.
     "AWS::CloudFormation::WaitConditionHandle": (None, {}),
@@ -150,5 +151,5 @@ def test_each_type_that_the_templates_use_is_tried():
         if line.strip().startswith("Type: AWS::")
     }
     # The local AWS's own services write their changes themselves.
-    own = ("AWS::ApplicationAutoScaling::", "AWS::SageMaker::")
+    own = ("AWS::ApplicationAutoScaling::", "AWS::CodeBuild::", "AWS::ECR::", "AWS::SageMaker::")
     assert {name for name in used if not name.startswith(own)} <= set(_RESOURCES)

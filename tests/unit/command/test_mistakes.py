@@ -30,6 +30,8 @@ def named(first: str, second: str) -> bytes:
     return zip_of((first, json.dumps(training_job())), (second, json.dumps(deployment())))
 
 
+# A zip that cannot be read does not say which of the models it is for.
+CHECK = ("trainingjob.zip", "--offline", "--models", str(IRIS.parent), "--model", "iris-model")
 # name: the zip, and what the problem must name: field or file, what is allowed, what was found, what to do.
 MISTAKES = {
     "a member's name": (
@@ -191,7 +193,7 @@ MISTAKES = {
 def test_a_mistake_is_told_with_field_allowed_found_and_fix(slipway, name):
     body, where, allowed, found, fix = MISTAKES[name]
     (slipway.folder / "trainingjob.zip").write_bytes(body)
-    said = slipway("check", "trainingjob.zip", "--offline", "--models", str(IRIS.parent), "--json")
+    said = slipway("check", *CHECK, "--json")
     assert said.code == Exit.REFUSED
     problems = said.json["problems"]
     assert said.json["ok"] is False
@@ -207,7 +209,7 @@ def test_a_mistake_is_told_with_field_allowed_found_and_fix(slipway, name):
 def test_the_same_is_printed_for_people(slipway, name):
     body, where, _, found, fix = MISTAKES[name]
     (slipway.folder / "trainingjob.zip").write_bytes(body)
-    said = slipway("check", "trainingjob.zip", "--offline", "--models", str(IRIS.parent))
+    said = slipway("check", *CHECK)
     assert said.code == Exit.REFUSED
     assert all(label in said.err for label in ("  Where: ", "  Why:   ", "  Fix:   "))
     assert all(part in said.err for part in (where, found, fix))

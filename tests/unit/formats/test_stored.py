@@ -92,7 +92,7 @@ def test_what_is_written_now_is_what_was_written_and_the_format_version(name):
 
 
 def test_the_plan_is_written_with_its_format_version():
-    later = {"trial_share": None, "model_package_arn": None}
+    later = {"trial_share": None, "model_package_arn": None, "image": None}
     wanted = {**stored("plan"), "revision": {**stored("plan")["revision"], **NO_DATA}}
     assert ReleasePlan.from_xcom(stored("plan")).to_xcom() == {FORMAT_VERSION: 1, **later, **wanted}
     revision = Revision.from_xcom(stored("revision")).to_xcom()
