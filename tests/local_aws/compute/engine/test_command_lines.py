@@ -24,7 +24,7 @@ def words(found, name):
 
 
 def test_a_build_is_dockers():
-    found = build(OPTIONS, False, INDEX, Path("/work/pip.conf"))
+    found = build(OPTIONS, False, INDEX, Path("/scratch/pip.conf"))
     assert found == [
         *("build", "--file", "context/Dockerfile", "--tag", "a:1", "--tag", "b:2"),
         *("--build-arg", "KIND=x y", "--no-cache", "context"),
@@ -32,15 +32,15 @@ def test_a_build_is_dockers():
 
 
 def test_podman_shows_a_build_the_package_index_of_this_machine():
-    found = build(OPTIONS, True, INDEX, Path("/work/pip.conf"))
+    found = build(OPTIONS, True, INDEX, Path("/scratch/pip.conf"))
     assert words(found, "--format") == ["docker"]
     assert "--layers" in found
     assert words(found, "--volume") == [
         "/opt/index:/opt/index:ro",
         "/etc/ca.crt:/etc/ca.crt:ro",
-        "/work/pip.conf:/etc/pip.conf:ro",
+        "/scratch/pip.conf:/etc/pip.conf:ro",
     ]
-    assert words(build(OPTIONS, True, None, Path("/work/pip.conf")), "--volume") == []
+    assert words(build(OPTIONS, True, None, Path("/scratch/pip.conf")), "--volume") == []
 
 
 def test_a_job_has_its_folder_and_no_port():
