@@ -28,7 +28,7 @@ def record(folder, pid, start_time):
 
 
 def test_an_unknown_kind_is_an_error_that_lists_the_known(tmp_path):
-    with pytest.raises(ValueError, match="compute kind 'docker' is unknown; use one of: process"):
+    with pytest.raises(ValueError, match="compute kind 'docker' is unknown; use one of: container, process"):
         create_compute(ComputeSettings("http://127.0.0.1:1", tmp_path, "secret", kind="docker"))
 
 
