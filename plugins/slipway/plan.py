@@ -171,7 +171,7 @@ def pull_plan(context: Mapping[str, Any]) -> ReleasePlan:
     :param context: the task's Airflow context
     :raises PermanentError: when the task that makes the plan has left no plan
     """
-    plan = ReleasePlan.from_xcom(_pull(context, ROLL_BACK if roll_back_target(context) else "process_request"))
+    plan = ReleasePlan.from_xcom(result_needed(context, ROLL_BACK if roll_back_target(context) else "process_request"))
     log_fields.bind({"model": plan.prefix, "revision": plan.revision_id})
     return plan
 
@@ -183,7 +183,7 @@ def pull_package_arn(context: Mapping[str, Any]) -> str:
     :returns: the package's ARN
     :raises PermanentError: when ``register`` has left no result
     """
-    return _pull(context, "register")["model_package_arn"]
+    return result_needed(context, "register")["model_package_arn"]
 
 
 def named_package_arn(context: Mapping[str, Any], plan: ReleasePlan) -> str | None:
@@ -205,7 +205,7 @@ def pull_revision(context: Mapping[str, Any]) -> Revision:
     :param context: the task's Airflow context
     :raises PermanentError: when ``source`` has pinned nothing
     """
-    revision = Revision.from_xcom(_pull(context, "source"))
+    revision = Revision.from_xcom(result_needed(context, "source"))
     log_fields.bind({"revision": revision.revision_id})
     return revision
 
@@ -225,7 +225,13 @@ def result_of(context: Mapping[str, Any], task_id: str) -> Any:
     return known[task_id]
 
 
-def _pull(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
+def result_needed(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
+    """Read the result of an earlier task of the run.
+
+    :param context: the task's Airflow context
+    :param task_id: the earlier task
+    :raises PermanentError: when it has none
+    """
     value = result_of(context, task_id)
     if value is None:
         raise PermanentError(

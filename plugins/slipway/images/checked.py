@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from slipway import image_names
-from slipway.errors import PermanentError
 from slipway.formats.stored import known, versioned
-from slipway.plan import Revision, result_of
+from slipway.plan import Revision, result_needed
 
 CHECK_SOURCE = "check_source"
 
@@ -68,21 +67,3 @@ def pull_source(context: Mapping[str, Any]) -> CheckedSource:
     :raises PermanentError: when ``check_source`` has left none
     """
     return CheckedSource.from_xcom(result_needed(context, CHECK_SOURCE))
-
-
-def result_needed(context: Mapping[str, Any], task_id: str) -> Mapping[str, Any]:
-    """Read the result of an earlier task of the run.
-
-    :param context: the task's Airflow context
-    :param task_id: the earlier task
-    :raises PermanentError: when it has none
-    """
-    value = result_of(context, task_id)
-    if value is None:
-        raise PermanentError(
-            "This task needs the result of an earlier one",
-            resource=task_id,
-            why="it has no result in this run",
-            fix=f"clear {task_id} together with the tasks after it, instead of marking it success",
-        )
-    return value

@@ -13,13 +13,14 @@ from slipway import image_names
 from slipway.host import log_fields
 from slipway.host.task_errors import with_error_block
 from slipway.images.build import BuildImageOperator
-from slipway.images.checked import CHECK_SOURCE, pull_source, result_needed
+from slipway.images.checked import CHECK_SOURCE, pull_source
 from slipway.images.scan import BUILD, SCAN, ScanImageOperator
 from slipway.images.source import ImageSourceSensor
 from slipway.model.config import ModelConfig
 from slipway.model.image import OwnImage
 from slipway.model.pipelines import STALE_TAG, Pipeline, Stale
 from slipway.names import DAG_TAG
+from slipway.plan import result_needed
 from slipway.source import form
 
 IMAGE_TAG = "image"

@@ -12,9 +12,9 @@ from slipway.aws.clients import client
 from slipway.aws.ecr import EcrHook, ScanResult
 from slipway.errors import ScanFailed
 from slipway.host.task_errors import TaskErrors
-from slipway.images.checked import result_needed
 from slipway.images.wait import ScanTrigger
 from slipway.model.image_build import Severity
+from slipway.plan import result_needed
 from slipway.validation import shortened
 from slipway.waiting.results import WaitOutcome, WaitResult
 
