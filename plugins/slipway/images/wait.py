@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from airflow.utils.state import TaskInstanceState
-from asgiref.sync import sync_to_async
-
-from slipway.aws.calls import call_error
 from slipway.aws.codebuild import CodeBuildHook
 from slipway.aws.documents import S3Documents
 from slipway.aws.ecr import EcrHook
-from slipway.aws.logs import LogsHook, LogTail, is_no_log_yet
+from slipway.aws.logs import LogTail
 from slipway.aws.patience import without_patience
 from slipway.formats.stored import known
-from slipway.host import runs
 from slipway.images.note import NoteStore, stop_and_note
 from slipway.training.owner import JobOwner
-from slipway.training.wait import MAX_LINES
+from slipway.waiting.followed import FollowedWorkTrigger
 from slipway.waiting.waiter import PatientWaiterTrigger
 
 
-class BuildTrigger(PatientWaiterTrigger):
+class BuildTrigger(FollowedWorkTrigger):
     """Wait until a build has ended, and copy its log into the task's log.
 
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html
@@ -34,6 +29,7 @@ class BuildTrigger(PatientWaiterTrigger):
     """
 
     aws_hook_class = CodeBuildHook
+    work = short_work = "build"
 
     def __init__(
         self,
@@ -46,6 +42,7 @@ class BuildTrigger(PatientWaiterTrigger):
         **connection: Any,
     ) -> None:
         super().__init__(
+            work_id=build_id,
             serialized_fields={"build_id": build_id, "note": note, "owner": owner},
             waiter_name="BuildEnded",
             waiter_args={"ids": [build_id]},
@@ -62,7 +59,7 @@ class BuildTrigger(PatientWaiterTrigger):
         self._tail: LogTail | None = None
 
     async def observe(self, response: dict[str, Any]) -> None:
-        """Copy the new lines of the build's log; an unreadable log does not end the wait.
+        """Copy the new lines of the build's log.
 
         :param response: the response of BatchGetBuilds
         """
@@ -70,45 +67,13 @@ class BuildTrigger(PatientWaiterTrigger):
         if not (place.get("groupName") and place.get("streamName")):
             return
         self._tail = self._tail or LogTail(self.build_id, {place["streamName"]: ""}, place["groupName"])
-        try:
-            client = await self.client(LogsHook, lambda: LogsHook(**self._hook_parameters))
-            lines = await self._tail.read(client, stream_count=1)
-            if len(lines) > MAX_LINES:
-                self.log.info("%s lines are left out here; CloudWatch Logs has them", len(lines) - MAX_LINES)
-            for line in lines[-MAX_LINES:]:
-                self.log.info("%s", line)
-        except Exception as error:
-            known_error = call_error(error)
-            if known_error is None:
-                raise
-            if not is_no_log_yet(known_error):
-                self.log.warning("The build's log cannot be read now: %s", error)
-
-    async def on_kill(self) -> None:
-        """Stop the build because a person failed, cleared or deleted the task.
-
-        Airflow also calls this when another triggerer has taken over this trigger after a lost heartbeat. The task is
-        then still deferred, and its build goes on.
-        """
-        state = await self._task_state()
-        if state == TaskInstanceState.DEFERRED:
-            self.log.warning("Another triggerer waits for %s now: the build goes on", self.build_id)
-            return
-        self.log.info("A person ended this task, which is now %s: stopping the build %s", state, self.build_id)
-        await sync_to_async(self._stop)()
+        await self.copy_log(self._tail, stream_count=1)
 
     def _stop(self) -> None:
         # The triggerer has one thread for this, for all triggers. The reaper stops what this cannot.
         with without_patience():
             notes = NoteStore(S3Documents(aws_conn_id=self.aws_conn_id), *self.note)
             stop_and_note(cast("CodeBuildHook", self.hook()), notes, self.build_id, None, self.owner)
-
-    async def _task_state(self) -> str | None:
-        """Return the task's state by the API server; ``removed`` if the task or its run is gone."""
-        task = self.task_instance
-        if task is None:
-            raise RuntimeError("the triggerer gave this trigger no task instance")
-        return await sync_to_async(runs.task_state)(task.dag_id, task.run_id, task.task_id, task.map_index)
 
 
 class ScanTrigger(PatientWaiterTrigger):

@@ -12,24 +12,13 @@ from slipway.aws import codebuild, ecr
 from slipway.images.wait import BuildTrigger, ScanTrigger
 from slipway.training.owner import JobOwner
 from slipway.waiting.waiter import load_waiter, waiter_state
+from tests.unit.scripted_trigger import ScriptedEnd
 
 OWNER = JobOwner("here", "image_build-iris-forest", "build", "run")
 
 
-class Trigger(BuildTrigger):
-    """With a scripted task state and a ledger in place of AWS."""
-
-    state: str | None = None
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.stopped = 0
-
-    async def _task_state(self):
-        return self.state
-
-    def _stop(self):
-        self.stopped += 1
+class Trigger(ScriptedEnd, BuildTrigger):
+    """Asks neither Airflow nor AWS."""
 
 
 def build_trigger(cls=BuildTrigger):

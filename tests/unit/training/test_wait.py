@@ -11,27 +11,17 @@ from airflow.triggers.base import BaseTrigger
 
 from slipway.aws.sagemaker_api import WAITER_PATH
 from slipway.training.owner import JobOwner
-from slipway.training.wait import MAX_LINES, TrainingJobTrigger
+from slipway.training.wait import TrainingJobTrigger
+from slipway.waiting.followed import MAX_LINES
 from slipway.waiting.waiter import load_waiter, waiter_state
+from tests.unit.scripted_trigger import ScriptedEnd
 
 OWNER = JobOwner("here", "iris-model", "train", "run")
 MISSING = {"Error": {"Code": "ValidationException", "Message": "Requested resource not found."}}
 
 
-class Trigger(TrainingJobTrigger):
-    """With a scripted task state and a ledger in place of AWS."""
-
-    state: str | None = None
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.stopped = 0
-
-    async def _task_state(self):
-        return self.state
-
-    def _stop(self):
-        self.stopped += 1
+class Trigger(ScriptedEnd, TrainingJobTrigger):
+    """Asks neither Airflow nor AWS."""
 
 
 def trigger(cls=TrainingJobTrigger) -> BaseTrigger:
