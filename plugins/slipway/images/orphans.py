@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,9 @@ from slipway import image_names
 from slipway.aws.codebuild import CodeBuildHook
 from slipway.aws.documents import S3Documents
 from slipway.aws.identity import resolve
-from slipway.aws.patience import without_patience
 from slipway.images.note import NOTE, BuildNote, BuildStatus, NoteStore, mark_of, revision_of
-from slipway.training.orphans import CALM_POLL_SECONDS
-from slipway.training.owner import AirflowTasks, TaskStates, airflow_id, waits
-from slipway.waiting.activity import Activity
-from slipway.waiting.watcher import Look, WatcherTrigger
+from slipway.training.orphans import OrphanedWorkTrigger
+from slipway.training.owner import AirflowTasks, TaskStates, waits
 
 # The first search finds what was started while no watcher ran; the later ones, what was started since.
 _FIRST_PAGES = 5
@@ -53,7 +49,7 @@ class BuildSearch:
         self._pages = _FIRST_PAGES
 
     @property
-    def watches_builds(self) -> bool:
+    def watches_any(self) -> bool:
         """Tell whether the last search has found builds that run."""
         return bool(self._running)
 
@@ -102,38 +98,28 @@ def build_search(buckets: Mapping[str, str], aws_conn_id: str | None) -> BuildSe
     return BuildSearch(hook, documents, places, AirflowTasks())
 
 
-class BuildWatcherTrigger(WatcherTrigger):
+class BuildWatcherTrigger(OrphanedWorkTrigger):
     """Emit an event while a build of this Airflow runs that no task waits for.
 
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ListBuilds.html
 
     :param buckets: the bucket of each model that builds an image, by its prefix
-    :param aws_conn_id: Airflow connection with the AWS credentials
-    :param poll_seconds: time between two listings; longer while nothing is built
     """
 
     watched = "the builds of images"
 
-    def __init__(
-        self, *, buckets: dict[str, str], aws_conn_id: str | None = "aws_default", poll_seconds: float = 10.0
-    ) -> None:
-        super().__init__(aws_conn_id=aws_conn_id, poll_seconds=poll_seconds)
+    def __init__(self, *, buckets: dict[str, str], **watcher: Any) -> None:
+        super().__init__(**watcher)
         self.buckets = dict(sorted(buckets.items()))
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that build this trigger again."""
         return {"buckets": self.buckets, **super().arguments()}
 
-    async def looks(self) -> AsyncGenerator[Look]:
-        """Search again and again."""
-        with without_patience():
-            search = await asyncio.to_thread(build_search, self.buckets, self.aws_conn_id)
-        activity = Activity()
-        while True:
-            # The search is synchronous: it gets a thread, which must not wait long. This loop waits instead.
-            with without_patience():
-                orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
-            yield [one.build_id for one in orphans], {"waiting": len(orphans)}
-            if search.watches_builds:
-                activity.happened()
-            await activity.pause(self.poll_seconds, max(self.poll_seconds, CALM_POLL_SECONDS))
+    def search(self) -> BuildSearch:
+        """Return a search with new clients."""
+        return build_search(self.buckets, self.aws_conn_id)
+
+    def name_of(self, orphan: OrphanedBuild) -> str:
+        """Return the build's id."""
+        return orphan.build_id

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from slipway.aws.patience import without_patience
 from slipway.aws.sagemaker import Resource, SageMakerHook
@@ -39,7 +40,7 @@ class OrphanSearch:
         self._foreign_until: dict[str, float] = {}
 
     @property
-    def watches_jobs(self) -> bool:
+    def watches_any(self) -> bool:
         """Tell whether the last search has found jobs of this Airflow, orphaned or not."""
         return bool(self._owners)
 
@@ -76,29 +77,40 @@ class OrphanSearch:
         return None if waits(owner, self.tasks) else owner
 
 
-class OrphanWatcherTrigger(WatcherTrigger):
-    """Emit an event while a training job of this Airflow runs that no task waits for.
+class Search(Protocol):
+    """Finds work of this Airflow that no task waits for."""
 
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
+    @property
+    def watches_any(self) -> bool:
+        """Tell whether the last search has found work of this Airflow, orphaned or not."""
+
+    def find(self, airflow: str | None) -> Sequence[Any]:
+        """Search once."""
+
+
+class OrphanedWorkTrigger(WatcherTrigger):
+    """Emit an event while work of this Airflow goes on that no task waits for.
+
+    A subclass has `search` and `name_of`.
 
     :param aws_conn_id: Airflow connection with the AWS credentials
-    :param poll_seconds: time between two listings; longer while this Airflow trains nothing
+    :param poll_seconds: time between two listings; longer while this Airflow has nothing of the kind done
     """
-
-    watched = "the training jobs"
 
     def __init__(self, *, aws_conn_id: str | None = "aws_default", poll_seconds: float = 10.0) -> None:
         super().__init__(aws_conn_id=aws_conn_id, poll_seconds=poll_seconds)
 
     async def looks(self) -> AsyncGenerator[Look]:
         """Search again and again."""
-        search, activity = self.search(), self.activity()
+        # Searching is synchronous: it gets a thread, which must not wait long. This loop waits instead.
+        with without_patience():
+            search = await asyncio.to_thread(self.search)
+        activity = self.activity()
         while True:
-            # The search is synchronous: it gets a thread, which must not wait long. This loop waits instead.
             with without_patience():
                 orphans = await asyncio.to_thread(lambda each: each.find(airflow_id()), search)
-            yield [job.arn for job, _ in orphans], {"waiting": len(orphans)}
-            if search.watches_jobs:
+            yield [self.name_of(orphan) for orphan in orphans], {"waiting": len(orphans)}
+            if search.watches_any:
                 activity.happened()
             await activity.pause(self.poll_seconds, max(self.poll_seconds, CALM_POLL_SECONDS))
 
@@ -106,6 +118,27 @@ class OrphanWatcherTrigger(WatcherTrigger):
         """Return what decides how long the pauses are."""
         return Activity()
 
+    def search(self) -> Search:
+        """Return a search with new clients."""
+        raise NotImplementedError
+
+    def name_of(self, orphan: Any) -> str:
+        """Return what tells one orphan from another."""
+        raise NotImplementedError
+
+
+class OrphanWatcherTrigger(OrphanedWorkTrigger):
+    """Emit an event while a training job of this Airflow runs that no task waits for.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTrainingJobs.html
+    """
+
+    watched = "the training jobs"
+
     def search(self) -> OrphanSearch:
         """Return a search with a new client."""
         return OrphanSearch(SageMakerHook(aws_conn_id=self.aws_conn_id), AirflowTasks())
+
+    def name_of(self, orphan: tuple[Resource, JobOwner]) -> str:
+        """Return the job's ARN."""
+        return orphan[0].arn

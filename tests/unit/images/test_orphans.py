@@ -85,7 +85,7 @@ def test_a_running_build_is_found_when_it_has_left_the_listing(world):
     build_id = add(world, 0)
     looks = search(world, "running")
     assert looks.find("here") == []
-    assert looks.watches_builds
+    assert looks.watches_any
     for number in range(1, 101):
         codebuild.add(f"somebodys-project:{number}", "x-1")
     looks._tasks.state = "failed"

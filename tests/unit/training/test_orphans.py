@@ -129,7 +129,7 @@ def test_an_event_for_orphans_and_no_error_ends_the_watch(monkeypatch):
     made = []
     trigger = OrphanWatcherTrigger(aws_conn_id=None, poll_seconds=0.001)
     trigger.search = lambda: (
-        made.append(1) or SimpleNamespace(find=lambda airflow: look(airflow=airflow), watches_jobs=False)
+        made.append(1) or SimpleNamespace(find=lambda airflow: look(airflow=airflow), watches_any=False)
     )
 
     async def first():
