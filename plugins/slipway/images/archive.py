@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import stat
-import struct
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass
 
+from slipway.formats import zip_members
 from slipway.images.refusals import Refusals
 from slipway.model.image_build import ImageBuild
 from slipway.validation import shown_name
@@ -25,13 +23,6 @@ _CHUNK_BYTES = 256 * 1024
 # Commands come from the project alone, whose buildspec is inline. A file of this name would only mislead its readers.
 # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec-ref-name-storage
 _BUILDSPECS = frozenset({"buildspec.yml", "buildspec.yaml"})
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED_FLAGS = 0x1 | 0x40
-# What the zipfile module may raise for bytes that are no valid archive.
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, IndexError, NotImplementedError),
-    *(OSError, OverflowError, RuntimeError, ValueError),
-)
 _ZIP = "image.zip"
 
 
@@ -64,7 +55,7 @@ def read_source(data: bytes, bounds: ImageBuild) -> SourceArchive:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _read(archive, bounds, refusals)
-    except _BROKEN as error:
+    except zip_members.BROKEN as error:
         why = f"expected a zip archive, found {len(data)} bytes of something else: {shown_name(str(error))}"
         refusals.add(_ZIP, why, f"zip the folder's content with the {DOCKERFILE} at the top, and upload again")
     refusals.raise_any()
@@ -111,14 +102,8 @@ def _check_member(info: zipfile.ZipInfo, count: int, refusals: Refusals) -> None
         refusals.add(shown, "expected a path inside of the zip's folder, found this one", "zip the folder from inside")
     if count > 1:
         refusals.add(shown, f"expected it once, found it {count} times, capitals aside", "keep one of them")
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind and kind != (stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
-        refusals.add(shown, "expected a regular file, found a link or a device", "zip the file itself")
-    if info.flag_bits & _ENCRYPTED_FLAGS:
-        refusals.add(shown, "expected a file without encryption, found an encrypted one", "zip it without a password")
-    if info.compress_type not in _METHODS:
-        why = f"expected the method stored or deflated, found compression method {info.compress_type}"
-        refusals.add(shown, why, "zip it with the default method")
+    for why, fix in zip_members.problems_of(info, no_file="a link or a device"):
+        refusals.add(shown, why, fix)
     if parts[-1].lower() in _BUILDSPECS:
         refusals.add(shown, "expected no buildspec: the build project has its own", "remove it from the zip")
 
@@ -147,9 +132,8 @@ def _check_sizes(archive: zipfile.ZipFile, files: list[zipfile.ZipInfo], limit: 
                     if whole + size > limit:
                         refusals.add(_ZIP, f"expected at most {limit} bytes unpacked, found more", "zip less")
                         return whole + size
-        except _BROKEN as error:
-            why = f"expected an intact file, found {shown_name(str(error) or type(error).__name__)}"
-            refusals.add(shown_name(info.filename), why, "zip and upload it again")
+        except zip_members.BROKEN as error:
+            refusals.add(shown_name(info.filename), zip_members.not_intact(error), "zip and upload it again")
         whole += size
     return whole
 

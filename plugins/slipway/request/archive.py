@@ -6,15 +6,13 @@ import io
 import json
 import logging
 import math
-import stat
-import struct
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from slipway.errors import RequestRefused
+from slipway.formats import zip_members
 from slipway.validation import shown_name
 
 log = logging.getLogger(__name__)
@@ -32,23 +30,6 @@ MAX_DEPTH = 20
 # https://learn.microsoft.com/en-us/windows/win32/shell/how-to-customize-folders-with-desktop-ini
 _LEFTOVERS = frozenset({".ds_store", ".localized", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory"})
 _MAC_FOLDER, _APPLE_DOUBLE = "__MACOSX/", "._"
-
-# With other methods the archive decides how much memory the reader needs; no tool uses them by default.
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED_FLAGS = 0x1 | 0x40
-# What the zipfile module may raise for bytes that are no valid archive.
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    IndexError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ def read_archive(data: bytes) -> Archive:
                     texts[name] = _read_member(archive, info)
                 except RequestRefused as refusal:
                     refusals.append(refusal)
-    except _BROKEN as error:
+    except zip_members.BROKEN as error:
         why = f"expected a zip archive, found {len(data)} bytes of something else: {shown_name(str(error))}"
         refuse("trainingjob.zip", why, f"zip {' and '.join(MEMBERS)} and upload again", error)
     return Archive(texts, refusals)
@@ -152,15 +133,8 @@ def _check_member(info: zipfile.ZipInfo, count: int) -> None:
         refuse(name, f"expected only {' and '.join(MEMBERS)}, found this file too", _fix(info.orig_filename))
     if count > 1:
         refuse(name, f"expected this file once, found it {count} times", _fix(name))
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    regular = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
-    if kind and kind != regular:
-        refuse(name, "expected a regular file, found a link, folder or device", "zip the file itself")
-    if info.flag_bits & _ENCRYPTED_FLAGS:
-        refuse(name, "expected a file without encryption, found an encrypted one", "zip it without a password")
-    if info.compress_type not in _METHODS:
-        found = f"compression method {info.compress_type}"
-        refuse(name, f"expected the method stored or deflated, found {found}", "zip it with the default method")
+    for why, fix in zip_members.problems_of(info, no_file="a link, folder or device"):
+        refuse(name, why, fix)
     if info.file_size > MAX_BYTES:
         _refuse_size(info, f"{info.file_size} declared")
 
@@ -178,9 +152,8 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(info) as member:
             content = member.read(MAX_BYTES + 1)
-    except _BROKEN as error:
-        why = f"expected an intact file, found {shown_name(str(error) or type(error).__name__)}"
-        refuse(info.filename, why, "zip and upload it again", error)
+    except zip_members.BROKEN as error:
+        refuse(info.filename, zip_members.not_intact(error), "zip and upload it again", error)
     if len(content) > MAX_BYTES:
         _refuse_size(info, "more")
     if len(content) != info.file_size:
