@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.host.credentials import AccessKey
+from tests.local_aws.sagemaker_cases import unique
 from tests.local_aws.server import ACCOUNT, LocalAws
 
 Clients = Callable[[str], Any]
@@ -42,6 +43,15 @@ def user_of(aws: LocalAws, name: str, *policies: str) -> Clients:
     key = iam.create_access_key(UserName=name)["AccessKey"]
     keys = AccessKey(key["AccessKeyId"], key["SecretAccessKey"])
     return lambda service: aws.client(service, **keys_of(keys))
+
+
+def user_with(aws: LocalAws, service: str, *statements: dict[str, Any]) -> Any:
+    """Make a user who is allowed what the statements say; return a client of the service."""
+    name = unique("user")
+    clients = user_of(aws, name)
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
+    aws.client("iam").put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(document))
+    return clients(service)
 
 
 def trust(*principals: str) -> str:

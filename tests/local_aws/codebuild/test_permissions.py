@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.local_aws.codebuild_cases import BUCKET, TRUST, ended, phase, project, put_source, settings, spec, start
-from tests.local_aws.roles import user_of
+from tests.local_aws.roles import user_with
 from tests.local_aws.sagemaker_cases import refused, unique
 
 pytestmark = pytest.mark.local_aws
@@ -24,11 +24,7 @@ def role(aws, *statements):
 
 def user(aws, *statements):
     """Make a user; return a client of CodeBuild."""
-    name = unique("user")
-    clients = user_of(aws, name)
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
-    aws.client("iam").put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(document))
-    return clients("codebuild")
+    return user_with(aws, "codebuild", *statements)
 
 
 def test_a_source_is_read_by_the_service_role(building_aws, codebuild):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.local_aws.ecr_cases import archive, push, repository
-from tests.local_aws.roles import user_of
+from tests.local_aws.roles import user_of, user_with
 from tests.local_aws.sagemaker_cases import refused, unique
 
 pytestmark = pytest.mark.local_aws
@@ -21,11 +21,7 @@ PUSHING = [
 
 def user(aws, *statements):
     """Make a user; return a client of ECR."""
-    name = unique("user")
-    clients = user_of(aws, name)
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
-    aws.client("iam").put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(document))
-    return clients("ecr")
+    return user_with(aws, "ecr", *statements)
 
 
 def test_a_push_needs_these_actions_on_the_repository(local_aws, ecr):
