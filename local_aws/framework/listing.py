@@ -66,7 +66,7 @@ def page_by_name(
         wanted += [("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")]
     after = _position(token, ("",)) if token is not None else None
     rows = collection.page(scope, size + 1, after, by="name", descending=False, conditions=wanted)
-    return rows[:size], (_token((rows[size - 1][0],)) if len(rows) > size else None)
+    return _cut(rows, size, lambda name, _: (name,))
 
 
 def page_newest(
@@ -85,10 +85,12 @@ def page_newest(
     """
     after = _position(token, (0.0, "")) if token is not None else None
     rows = collection.page(scope, size + 1, after, by="created, name", descending=descending, conditions=conditions)
-    if len(rows) <= size:
-        return rows, None
-    name, last = rows[size - 1]
-    return rows[:size], _token((float(last["CreationTime"]), name))
+    return _cut(rows, size, lambda name, last: (float(last["CreationTime"]), name))
+
+
+def _cut(rows: Page, size: int, position: Callable[[str, dict[str, Any]], tuple[Any, ...]]) -> tuple[Page, str | None]:
+    """Cut off the row that was read beyond the page, which says that there is a next one."""
+    return rows[:size], (_token(position(*rows[size - 1])) if len(rows) > size else None)
 
 
 def _token(position: tuple[Any, ...]) -> str:
