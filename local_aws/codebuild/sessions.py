@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.loaders import Loader
+from botocore.credentials import Credentials
 
+from local_aws.compute.base import new_client
 from local_aws.framework.store import Scope
 
 # Names CodeBuild in AWS's logs, and says which service the keys of this process stand for.
@@ -34,9 +32,8 @@ class Session:
 
         :param service: boto3's name for it
         """
-        return _client(
-            service, self.scope, self.endpoint_url, self.access_key_id, self.secret_access_key, self.token or None
-        )
+        credentials = Credentials(self.access_key_id, self.secret_access_key, self.token or None)
+        return new_client(service, self.scope.region, self.endpoint_url, USER_AGENT, credentials)
 
     def variables(self) -> dict[str, str]:
         """Return the environment by which AWS's clients find the session."""
@@ -69,33 +66,9 @@ class Sessions:
         :param name: of the session
         :raises ClientError: the role does not trust CodeBuild
         """
-        sts = _client("sts", scope, self._endpoint_url, scope.account_id, self._secret, None)
+        sts = new_client(
+            "sts", scope.region, self._endpoint_url, USER_AGENT, Credentials(scope.account_id, self._secret)
+        )
         answer = sts.assume_role(RoleArn=role_arn, RoleSessionName=name[:64], DurationSeconds=_SESSION_SECONDS)
         found = answer["Credentials"]
         return Session(scope, self._endpoint_url, found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
-
-
-# Reads the models of services once for all clients, which takes most of the time of making one.
-_LOADER = Loader()
-
-
-def _client(service: str, scope: Scope, endpoint_url: str, key: str, secret: str, token: str | None) -> Any:
-    # A session of its own, because one must not make two clients at the same time.
-    core: Any = botocore.session.get_session()
-    core.register_component("data_loader", _LOADER)
-    session: Any = boto3.session.Session(botocore_session=core)
-    return session.client(
-        service,
-        endpoint_url=endpoint_url,
-        region_name=scope.region,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        aws_session_token=token,
-        config=Config(
-            user_agent_extra=USER_AGENT,
-            retries={"mode": "standard", "max_attempts": 5},
-            s3={"addressing_style": "path"},
-            response_checksum_validation="when_required",
-            request_checksum_calculation="when_required",
-        ),
-    )

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.credentials import DeferredRefreshableCredentials
+from botocore.credentials import Credentials, DeferredRefreshableCredentials
 from botocore.loaders import Loader
 
 from local_aws.compute.usage import Usage
@@ -76,13 +76,24 @@ class ComputeSettings:
 def _client(
     service: str, access_key_id: str, region: str, secret_access_key: str, endpoint_url: str, role_arn: str
 ) -> Any:
+    if not role_arn:
+        return new_client(service, region, endpoint_url, USER_AGENT, Credentials(access_key_id, secret_access_key))
+    sts = _client("sts", access_key_id, region, secret_access_key, endpoint_url, "")
+    credentials = DeferredRefreshableCredentials(lambda: _assume(sts, role_arn), "sts-assume-role")
+    return new_client(service, region, endpoint_url, USER_AGENT, credentials)
+
+
+def new_client(service: str, region: str, endpoint_url: str, user_agent: str, credentials: Any) -> Any:
+    """Make a client of this local AWS, as a service of it that calls another one.
+
+    :param service: boto3's name for the service that is called
+    :param endpoint_url: of the local AWS
+    :param user_agent: names the caller in AWS's logs
+    :param credentials: botocore's, of an account or of a role's session
+    """
     # Each client has its own session, because one session must not make two clients at the same time.
     core: Any = botocore.session.get_session()
-    keys = {"aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key}
-    if role_arn:
-        sts = _client("sts", access_key_id, region, secret_access_key, endpoint_url, "")
-        core._credentials = DeferredRefreshableCredentials(lambda: _assume(sts, role_arn), "sts-assume-role")
-        keys = {}
+    core._credentials = credentials
     session: Any = boto3.session.Session(botocore_session=core)
     # Not before, because boto3 adds a folder to the loader that it finds.
     core.register_component("data_loader", _LOADER)
@@ -90,9 +101,8 @@ def _client(
         service,
         endpoint_url=endpoint_url,
         region_name=region,
-        **keys,
         config=Config(
-            user_agent_extra=USER_AGENT,
+            user_agent_extra=user_agent,
             max_pool_connections=_MAX_CONNECTIONS,
             retries={"mode": "standard", "max_attempts": 5},
             s3={"addressing_style": "path"},
