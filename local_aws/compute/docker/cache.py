@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,19 +57,11 @@ class PulledImages:
         :raises UnknownImage: it cannot be pulled
         :raises ContainerFailed: it cannot run here
         """
-        name = registry.reference(uri)
-        if name is None:
-            raise cannot_pull(uri, "it is not in ECR")
-        try:
-            found = registry.manifest(client, name)
-            with self.store.work_folder() as work:
-                # The configuration is fetched even if the image is here: so every pull needs the same permissions.
-                registry.download(client, name, found.config, work / "config.json", MAX_CONFIG_BYTES)
-                if self._load(found.digest) is None:
-                    self._fill(client, name, found, work)
-        except (ClientError, BotoCoreError, NotInRegistry, layers.LayerError, OSError) as error:
-            raise cannot_pull(uri, str(error)) from error
-        return name.at(found.digest)
+
+        def is_here(digest: str) -> bool:
+            return self._load(digest) is not None
+
+        return pulled(self.store, client, uri, is_here, self._fill, (layers.LayerError,))
 
     def get(self, uri: str) -> PulledImage:
         """Return an image that `pull` has brought.
@@ -139,6 +131,46 @@ class PulledImages:
         if unpacked != diff_id:
             raise NotInRegistry(f"the layer {digest} is not the one that the configuration names")
         return self.store.add_layer(folder, Layer(folder.name[:32], digest, diff_id, size))
+
+
+# Brings an image that is not here: with the client, its name, its manifest and the folder for work.
+Bring = Callable[[Any, Reference, registry.Manifest, Path], None]
+
+
+def pulled(
+    store: ImageStore,
+    client: Any,
+    uri: str,
+    is_here: Callable[[str], bool],
+    bring: Bring,
+    wrong: tuple[type[Exception], ...],
+) -> str:
+    """Pull an image, as far as it is not here already.
+
+    :param store: whose folder for work is used; `bring` finds the image's configuration there, as config.json
+    :param client: boto3's of ECR, as the role that pulls
+    :param uri: of the image
+    :param is_here: tells by its digest whether an image is here
+    :param bring: brings one that is not: with the client, its name, its manifest and the folder
+    :param wrong: what `bring` raises for an image that cannot be brought
+    :returns: the URI with the digest
+    :raises UnknownImage: it cannot be pulled
+    :raises ContainerFailed: it cannot run here
+    """
+    name = registry.reference(uri)
+    if name is None:
+        raise cannot_pull(uri, "it is not in ECR")
+    failures: tuple[type[Exception], ...] = (ClientError, BotoCoreError, NotInRegistry, OSError, *wrong)
+    try:
+        found = registry.manifest(client, name)
+        with store.work_folder() as work:
+            # The configuration is fetched even if the image is here: so every pull needs the same permissions.
+            registry.download(client, name, found.config, work / "config.json", MAX_CONFIG_BYTES)
+            if not is_here(found.digest):
+                bring(client, name, found, work)
+    except failures as error:
+        raise cannot_pull(uri, str(error)) from error
+    return name.at(found.digest)
 
 
 def cannot_pull(uri: str, why: str) -> UnknownImage:

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local_aws.compute.base import ContainerFailed
 from local_aws.compute.docker import registry
 from local_aws.compute.docker.build import BASE_LABEL
-from local_aws.compute.docker.cache import MAX_BYTES, MAX_CONFIG_BYTES, cannot_pull
-from local_aws.compute.docker.registry import NotInRegistry, Reference
+from local_aws.compute.docker.cache import MAX_BYTES, pulled
+from local_aws.compute.docker.registry import Reference
 from local_aws.compute.docker.store import ImageStore
 from local_aws.compute.engine import archive
 from local_aws.compute.engine.engine import Engine, EngineError
@@ -73,19 +71,11 @@ class EngineImages:
         :raises UnknownImage: it cannot be pulled
         :raises ContainerFailed: it cannot run here
         """
-        name = registry.reference(uri)
-        if name is None:
-            raise cannot_pull(uri, "it is not in ECR")
-        try:
-            found = registry.manifest(client, name)
-            with self._store.work_folder() as work:
-                # The configuration is fetched even if the image is here: so every pull needs the same permissions.
-                registry.download(client, name, found.config, work / "config.json", MAX_CONFIG_BYTES)
-                if self._engine.image_id(name_of(found.digest)) is None:
-                    self._load(client, name, found, work)
-        except (ClientError, BotoCoreError, NotInRegistry, EngineError, OSError, ValueError) as error:
-            raise cannot_pull(uri, str(error)) from error
-        return name.at(found.digest)
+
+        def is_here(digest: str) -> bool:
+            return self._engine.image_id(name_of(digest)) is not None
+
+        return pulled(self._store, client, uri, is_here, self._load, (EngineError, ValueError))
 
     def _load(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
         config = (work / "config.json").read_bytes()
