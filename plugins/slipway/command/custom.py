@@ -10,6 +10,7 @@ from slipway.command import documents
 from slipway.command.documents import Plan
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
+from slipway.formats.image_uri import EcrImage, registry_domain
 
 # The MLU lab's, for its random forest.
 _HYPERPARAMETERS = {"max_depth": "11", "n_jobs": "5", "n_estimators": "120"}
@@ -20,8 +21,8 @@ def image(prefix: str, account: str, region: str) -> str:
 
     :param prefix: the model's name
     """
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"{account}.dkr.ecr.{region}.{domain}/{names.image_repository(prefix)}:latest"
+    domain = registry_domain("aws-cn" if region.startswith("cn-") else "aws")
+    return str(EcrImage(account, region, domain, names.image_repository(prefix), tag="latest"))
 
 
 def check(plan: Plan) -> None:
