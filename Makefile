@@ -222,7 +222,7 @@ chaos: setup ## Kill and pause RUNS=10 processes while releases run, then report
 burst: setup ## Release ten models at once and count the resumed tasks that Airflow took for killed (10 minutes)
 	@$(VENV)/python -m tests.faults.burst $(ARGS)
 
-fleet: setup ## Release 20 models three times each at once on Celery, and measure (an hour and more; ARGS="--models 4 --each 1")
+fleet: setup ## Release 20 models three times each at once on Celery, and measure (15 minutes; ARGS="--models 4 --each 1")
 	@"$(PYTHON)" tools/setup.py redis
 	@$(VENV)/python -m tests.faults.fleet $(ARGS)
 
