@@ -177,7 +177,7 @@ env: ## Write .env, with new secrets, for docker compose (Python 3 and openssl; 
 test-images-container: setup ## Build the example's image with docker or podman, train and serve with it (docker, or podman as root; 3 minutes)
 	@$(VENV)/python -m pytest tests/local_aws/compute/real_containers.py $(ARGS)
 
-compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 25 minutes)
+compose-test: setup ## Release a model in containers while parts of them die (docker, or podman as root; ARGS=--keep; 10 minutes)
 	@$(VENV)/python -m tests.compose $(ARGS)
 
 package: setup ## Build wheel, sdist and the list of what they need into dist/ (makes .venv-package)
