@@ -209,6 +209,14 @@ def test_a_process_that_stays_behind_ends_with_its_instruction(builder, context)
     assert sandboxed() == []
 
 
+def test_a_renamed_file_is_another_layer(builder, context):
+    """A cached layer of the same content would have the old name, and be any other model's file of the same content."""
+    (context / "old").write_text("x")
+    builder(context, FROM + "COPY old /opt/\n")
+    (context / "old").rename(context / "new")
+    assert "opt/new" in files_of(builder, builder(context, FROM + "COPY new /opt/\n"))
+
+
 def test_links_of_an_image_lead_nowhere_else(builder, context):
     """Copy through a link that an earlier instruction has made: it stays in the image."""
     (context / "a").write_text("a")
