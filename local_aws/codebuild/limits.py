@@ -3,11 +3,12 @@
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html
 """
 
-import os
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_aws import trees
 from local_aws.codebuild.shell import Limits
 
 _GIB = 1024**3
@@ -33,15 +34,13 @@ def used_bytes(folder: Path, enough: int) -> int:
 
     :param folder: the folder
     :param enough: where to stop counting
+    :raises trees.TooDeep: a directory is too deep
     """
     total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(where) / name).lstat().st_blocks * 512
-            except OSError:
-                # It has just been deleted.
-                continue
+    for entry in trees.entries(folder):
+        # It may just have been deleted.
+        with contextlib.suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_blocks * 512
         if total > enough:
             break
     return total

@@ -5,7 +5,8 @@ import threading
 import time
 from pathlib import Path
 
-from local_aws.codebuild import phases, source
+from local_aws import trees
+from local_aws.codebuild import phases
 from local_aws.codebuild.builds import Builds
 from local_aws.codebuild.run import BuildRun, Surroundings
 from local_aws.framework.store import Document, Scope
@@ -43,7 +44,7 @@ class BuildQueue:
         """Go on with the builds that wait, and end those that a killed process has left."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for left in self._folder.iterdir():
-            source.remove(left)
+            trees.remove(left)
         for scope, build in self._builds.unfinished():
             if build["currentPhase"] == "QUEUED":
                 self._waiting.append((scope, build))

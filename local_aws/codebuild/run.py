@@ -12,6 +12,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws import trees
 from local_aws.codebuild import buildspec as buildspecs
 from local_aws.codebuild import environment, logs, phases, source
 from local_aws.codebuild.artifacts import upload
@@ -93,13 +94,13 @@ class BuildRun:
             status = self._run()
         except Ended as end:
             status, message = end.status, end.message
-        except TooManyProcesses as error:
+        except (TooManyProcesses, trees.TooDeep) as error:
             status, message = FAILED, str(error)
         except Exception as error:
             _log.exception("build %s", self._build["id"])
             message = f"INTERNAL_SERVICE_ERROR: {error!r}"
         finally:
-            source.remove(self._folder)
+            trees.remove(self._folder)
         phases.end(self._build, status, "" if status == STOPPED else status if message else "", message)
         phases.complete(self._build, status)
         if self._build_log is not None:

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ProjectSource.html
 """
 
-import shutil
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local_aws import trees
 from local_aws.codebuild.errors import BuildProblem
 
 # What a build may use of the disk is in `Limits`; these are for an archive that is made to harm.
@@ -94,25 +94,10 @@ def _extract(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, most:
 
 def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name:
-        raise _client_error(f"the source has a member that leads outside: {name}")
+    if path.is_absolute() or ".." in path.parts or "\\" in name or len(path.parts) > trees.MAX_DEPTH:
+        raise _client_error(f"the source has a member that leads outside, or is too deep: {name[:200]}")
     return path
 
 
 def _client_error(message: str) -> BuildProblem:
     return BuildProblem("CLIENT_ERROR", message)
-
-
-def remove(folder: Path) -> None:
-    """Delete a build's folder, whatever its commands have made of it.
-
-    :param folder: of the build
-    """
-
-    def allow(function: Any, path: str, _: Any) -> None:
-        parent = Path(path).parent
-        parent.chmod(0o700)
-        function(path)
-
-    shutil.rmtree(folder, onerror=allow)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -3,8 +3,9 @@
 import gzip
 import shutil
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from local_aws import trees
 from local_aws.settings import DISK_RESERVE_BYTES
 
 _MAX_MEMBERS = 100_000
@@ -46,6 +47,8 @@ def _check_member(member: tarfile.TarInfo, folder: Path) -> None:
     """
     if not (member.isfile() or member.isdir()):
         raise tarfile.ExtractError(f"{member.name!r} is neither a file nor a directory")
+    if len(PurePosixPath(member.name).parts) > trees.MAX_DEPTH:
+        raise tarfile.ExtractError(f"{member.name[:100]!r}… is more than {trees.MAX_DEPTH} deep")
     if not (folder / member.name).resolve().is_relative_to(folder.resolve()):
         raise tarfile.ExtractError(f"{member.name!r} is outside the destination")
 

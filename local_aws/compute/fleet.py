@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import logging
 import random
@@ -31,6 +30,10 @@ DRAIN_SECONDS = 65
 SHUTDOWN_DRAIN_SECONDS = 2
 SHUTDOWN_GRACE_SECONDS = 5
 _PING_INTERVAL_SECONDS = 0.1
+# For a whole ping; from the same page.
+_PING_SECONDS = 2.0
+_PING = b"GET /ping HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: identity\r\n\r\n"
+_MAX_PING_HEAD_BYTES = 64 * 1024
 _LONGEST_RESTART_DELAY_SECONDS = 30.0
 # Below the ports of outgoing connections, so that none of those takes a server's port.
 _PORTS = range(20000, 32000)
@@ -47,15 +50,25 @@ def _free_port() -> int:
     raise ContainerFailed("InternalServerError: no free port for a model server")
 
 
-def _answers_ping(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def answers_ping(port: int) -> bool:
+    """Tell whether a model server answers /ping with 200: in time, however slowly it writes.
+
+    :param port: of this machine
+    """
+    deadline = time.monotonic() + _PING_SECONDS
+    head = b""
     try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        with socket.create_connection(("127.0.0.1", port), _PING_SECONDS) as connection:
+            connection.sendall(_PING % port)
+            while b"\r\n\r\n" not in head and len(head) < _MAX_PING_HEAD_BYTES:
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+                piece = connection.recv(4096)
+                if not piece:
+                    break
+                head += piece
+    except OSError:
         return False
-    finally:
-        connection.close()
+    return head.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200"))
 
 
 class Instance:
@@ -218,7 +231,7 @@ class Instance:
     def _run(self, container: Container, port: int) -> bool:
         """Serve from the first answer to /ping until the process ends; return whether there was an answer."""
         deadline = time.monotonic() + STARTUP_SECONDS
-        while not _answers_ping(port):
+        while not answers_ping(port):
             if container.wait(_PING_INTERVAL_SECONDS) is not None:
                 return False
             if time.monotonic() > deadline:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from local_aws.compute.model_answer import AnswerReader, ModelAnswer
 
 # Model servers close idle connections, so a connection that has been idle this long is not used again.
 _IDLE_SECONDS = 15.0
-_MAX_HEAD_BYTES = 64 * 1024
 
 
 class Unreachable(Exception):
@@ -22,19 +22,6 @@ class Unreachable(Exception):
 
 class Broken(Exception):
     """The server ended the connection without an answer, or did not answer in HTTP."""
-
-
-class ModelAnswer(NamedTuple):
-    """The answer of a model server.
-
-    :param status: of HTTP
-    :param headers: names in lower case
-    :param body: the whole body
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class ModelConnections:
@@ -143,7 +130,7 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[ModelAnswer] | None = None
-        self._received = bytearray()
+        self._reader = AnswerReader()
         self._used_at = 0.0
         self.reusable = False
 
@@ -175,80 +162,29 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
         if self._answer and not self._answer.done():
-            self._read(ended=True)
+            self._read(b"", ended=True)
         if self._answer and not self._answer.done():
             self._answer.set_exception(Broken(repr(error) if error else "the connection was closed"))
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        self._read(ended=False)
+        self._read(data, ended=False)
 
-    def _read(self, ended: bool) -> None:
+    def _read(self, data: bytes, ended: bool) -> None:
         if self._answer is None or self._answer.done():
             # Data without a request: the next answer could not be told from it.
             self.close()
             return
         try:
-            found = _parse(self._received, ended)
+            found = self._reader.read(data, ended)
         except ValueError as error:
             self._answer.set_exception(Broken(f"no HTTP answer: {error}"))
             self.close()
             return
         if found is not None:
             answer, keep = found
-            self._received.clear()
+            self._reader = AnswerReader()
             self._used_at = self._loop.time()
             self.reusable = keep and not ended
             if not self.reusable:
                 self.close()
             self._answer.set_result(answer)
-
-
-def _parse(received: bytearray, ended: bool) -> tuple[ModelAnswer, bool] | None:
-    """Read an answer.
-
-    :param ended: whether the server has ended the connection
-    :returns: the answer and whether the connection can be kept; None while it is incomplete
-    :raises ValueError: it is not an answer
-    """
-    end = received.find(b"\r\n\r\n")
-    if end < 0:
-        if len(received) > _MAX_HEAD_BYTES:
-            raise ValueError("its head is too long")
-        return None
-    first, *lines = received[:end].decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    status = int(rest[:3])
-    if not version.startswith("HTTP/1."):
-        raise ValueError(f"it begins with {first[:40]!r}")
-    if 100 <= status < 200:
-        # An interim answer comes before the real one.
-        del received[: end + 4]
-        return _parse(received, ended)
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    start = end + 4
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = _chunks(received, start)
-    elif "content-length" in headers or status in (204, 304):
-        length = int(headers.get("content-length", 0))
-        body = bytes(received[start : start + length]) if len(received) >= start + length else None
-    else:
-        body = bytes(received[start:]) if ended else None
-    if body is None:
-        return None
-    connection = headers.get("connection", "").lower()
-    keep = (version == "HTTP/1.1" and connection != "close") or connection == "keep-alive"
-    return ModelAnswer(status, headers, body), keep
-
-
-def _chunks(received: bytearray, position: int) -> bytes | None:
-    """Read a chunked body; None while it is incomplete. https://www.rfc-editor.org/rfc/rfc9112.html#section-7.1"""
-    body = bytearray()
-    while (line := received.find(b"\r\n", position)) >= 0:
-        size = int(received[position:line].partition(b";")[0], 16)
-        if size == 0:
-            ended = received.find(b"\r\n\r\n", line - 2) if received[line + 2 : line + 4] != b"\r\n" else line
-            return bytes(body) if ended >= 0 and len(received) >= line + 4 else None
-        position = line + 2 + size + 2
-        body += received[line + 2 : line + 2 + size]
-    return None

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from local_aws import trees
 from local_aws.compute.base import Container, ContainerSpec
 from local_aws.compute.built_in_environment import environment_of
 from local_aws.compute.docker.containers import ImageContainers
@@ -111,6 +112,7 @@ class ProcessContainer:
     ) -> None:
         self._process = process
         self._on_end = on_end
+        self._check = check
         self._stopped_because = ""
         self._ended = threading.Event()
         # Guards signals, so that none is sent after the system has got the pid back.
@@ -136,6 +138,8 @@ class ProcessContainer:
         with self._reaping:
             _kill_group(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            # It may have been faster than the first look.
+            self._stopped_because = self._stopped_because or (self._check() if self._check else "")
             self._on_end()
             self._ended.set()
 
@@ -146,12 +150,18 @@ class ProcessContainer:
             # A line without an end is passed on in pieces, so that it fills no memory.
             while line := lines.readline(_MAX_LINE):
                 yield line.rstrip("\r\n")
+        self._ended.wait()
         if self._stopped_because:
             yield f"The container was stopped: {self._stopped_because}"
 
     def wait(self, timeout_seconds: float | None = None) -> int | None:
-        """Return the exit status, negative for a signal; None when it still runs after the timeout."""
-        return self._process.returncode if self._ended.wait(timeout_seconds) else None
+        """Return the exit status, negative for a signal; None when it still runs after the timeout.
+
+        A process that has written too much has been killed, or ended before it could be.
+        """
+        if not self._ended.wait(timeout_seconds):
+            return None
+        return -signal.SIGKILL if self._stopped_because else self._process.returncode
 
     def _signal(self, number: int) -> None:
         with self._reaping:
@@ -247,7 +257,7 @@ class ProcessCompute:
 
         def clean() -> None:
             sandbox.clean()
-            shutil.rmtree(folder, ignore_errors=True)
+            trees.remove(folder)
             record_path.unlink(missing_ok=True)
 
         written = spec.opt_ml if spec.command == "train" else folder
@@ -269,7 +279,7 @@ class ProcessCompute:
             if process_start_time(record.pid) == record.start_time:
                 _kill_group(record.pid, signal.SIGKILL)
                 reaped.append(record.name)
-            shutil.rmtree(record.opt_ml, ignore_errors=True)
+            trees.remove(Path(record.opt_ml))
             path.unlink()
         self._containers.reset()
         return reaped

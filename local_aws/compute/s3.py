@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws import trees
 from local_aws.compute.archive import unpack
 from local_aws.compute.base import Channel, ContainerFailed
 
@@ -130,4 +130,4 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Delete a directory with all that is in it, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    trees.remove(folder)

@@ -19,7 +19,7 @@ from local_aws.compute.docker.step import Step, StepFailed
 from local_aws.compute.docker.store import Image, ImageStore, Layer
 
 # Changes when the same instruction makes another layer than before.
-_FORMAT = 1
+_FORMAT = 2
 # The label by which an image that was built here is known: its base layers are this machine's.
 BASE_LABEL = "slipway.local-aws.base"
 _KNOWN = ("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR")

@@ -6,12 +6,12 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_aws import trees
 from local_aws.compute.base import ContainerFailed, ContainerSpec
 from local_aws.compute.docker.base import ENVIRONMENT
 from local_aws.compute.docker.cache import PulledImage, PulledImages
@@ -46,7 +46,7 @@ class ImageContainers:
 
     def reset(self) -> None:
         """Remove what containers of an earlier process have left, and old layers; nothing of it runs any more."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        trees.remove(self._folder)
         self._folder.mkdir(parents=True)
         self.images.store.remove_unused(_KEPT_SECONDS)
 
@@ -65,7 +65,7 @@ class ImageContainers:
         try:
             return box.start(self._sandbox(spec, image, scratch)), scratch
         except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
+            trees.remove(scratch)
             raise
 
     def _sandbox(self, spec: ContainerSpec, image: PulledImage, scratch: Path) -> SandboxSpec:

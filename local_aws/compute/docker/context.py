@@ -82,6 +82,10 @@ class Context:
             if path.startswith(prefix):
                 yield path, path[len(prefix) :]
 
+    def _named(self, source: str) -> Iterator[tuple[str, str]]:
+        """Yield what a source consists of, each with its name at the destination: a file has its own."""
+        return ((path, name or PurePosixPath(source).name) for path, name in self.below(source))
+
     def is_folder(self, path: str) -> bool:
         """Tell whether a source is a directory."""
         return not path or stat.S_ISDIR(self._paths[path].st_mode)
@@ -91,7 +95,7 @@ class Context:
         total = hashlib.sha256()
         for source in sources:
             total.update(f"source {self.is_folder(source)}\0".encode())
-            for path, name in self.below(source):
+            for path, name in self._named(source):
                 member = self._member(path, name)
                 total.update(f"{name}\0{member.type!r}\0{member.mode}\0{member.linkname}\0".encode())
                 if member.isreg():
@@ -103,8 +107,8 @@ class Context:
         """Write the sources as a tar: a directory's content at its top, a file by its own name."""
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
             for source in sources:
-                for path, name in self.below(source):
-                    member = self._member(path, name or PurePosixPath(source).name)
+                for path, name in self._named(source):
+                    member = self._member(path, name)
                     if not member.isreg():
                         tar.addfile(member)
                         continue

@@ -100,25 +100,26 @@ def parse(content: bytes) -> list[Instruction]:
     if len(content) > _MAX_BYTES:
         raise DockerfileError(f"Dockerfile: it has more than {_MAX_BYTES} bytes")
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = [line.rstrip("\r") for line in content.decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise DockerfileError(f"Dockerfile: it is not in UTF-8: {error}") from error
-    escape = _escape(lines)
+    sign = re.escape(_escape(lines))
+    # As docker has it, two signs at the end are one of the text.
+    continued = re.compile(rf"(?<!{sign}){sign}\Z")
     found = []
     pieces: list[str] = []
     start = 0
     for number, line in enumerate(lines, start=1):
-        text = line.strip()
+        text = line.strip(" \t")
         # Comments and empty lines may stand within an instruction, too.
         if not text or text.startswith("#"):
             continue
         if not pieces:
             start = number
-        if text.endswith(escape):
-            pieces.append(text.removesuffix(escape))
-            continue
-        found.append(_instruction(start, "".join([*pieces, text])))
-        pieces = []
+        pieces.append(continued.sub("", text))
+        if pieces[-1] == text:
+            found.append(_instruction(start, "".join(pieces)))
+            pieces = []
     if pieces:
         found.append(_instruction(start, "".join(pieces)))
     return found

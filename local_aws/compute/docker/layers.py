@@ -12,10 +12,12 @@ import os
 import shutil
 import stat
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
+from local_aws import trees
 from local_aws.compute.sandbox.disk import MAX_FILES
 from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, owned_by_sandbox
 
@@ -23,6 +25,7 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 # Python writes these whenever it likes, with times in them.
 _LEFT_OUT = "__pycache__"
+_MAX_HEADER_BYTES = 1024 * 1024
 
 
 class LayerError(Exception):
@@ -127,22 +130,34 @@ def unpack(archive: IO[bytes], diff: Path, most_bytes: int) -> str:
     :raises LayerError: it is no layer, too large, or leads out of the directory
     :raises OSError: it cannot be written
     """
-    total = count = 0
+    total = 0
     target = _Target(diff)
     try:
         with gzip.GzipFile(fileobj=archive) as stream:
             plain = _Read(stream, most_bytes + MAX_FILES * 2 * tarfile.BLOCKSIZE)
-            with tarfile.open(fileobj=plain, mode="r|") as tar:  # type: ignore[call-overload]  # it reads only
+            with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header) as tar:  # type: ignore[call-overload]  # it reads only
                 for member in tar:
-                    total, count = total + member.size, count + 1
-                    if total > most_bytes or count > MAX_FILES:
+                    total += member.size
+                    if total > most_bytes:
                         raise LayerError(f"the layer has more than {most_bytes} bytes or {MAX_FILES} files")
                     target.apply(tar, member)
             while plain.read(1024 * 1024):
                 pass
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+    # Names with NUL are a ValueError.
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise LayerError(f"the layer is no tar.gz: {error}") from error
     return f"sha256:{plain.sha256.hexdigest()}"
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose own content, such as a long name, is read in one piece only if that is small."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type not in tarfile.REGULAR_TYPES and found.size > _MAX_HEADER_BYTES:
+            raise LayerError(f"a header of the layer has {found.size} bytes")
+        return found
 
 
 class _Read:
@@ -167,6 +182,7 @@ class _Target:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._left = MAX_FILES
         # Directories that are real ones, so that each is looked at once.
         self._known = {root}
 
@@ -176,6 +192,7 @@ class _Target:
         :raises LayerError: it is not allowed
         """
         path = self._place(member.name)
+        self._count()
         if path == self._root:
             return
         if path.name == _OPAQUE:
@@ -204,15 +221,24 @@ class _Target:
         parts = PurePosixPath("/", name).parts[1:]
         if ".." in parts:
             raise LayerError(f"{name} is outside of the image")
+        if len(parts) > trees.MAX_DEPTH:
+            raise LayerError(f"{name[:100]}… is more than {trees.MAX_DEPTH} deep")
         place = self._root
         for part in parts[:-1]:
             place /= part
             if place not in self._known:
+                self._count()
                 self._remove(place)
                 place.mkdir()
                 owned_by_sandbox(place)
                 self._known.add(place)
         return place / parts[-1] if parts else place
+
+    def _count(self) -> None:
+        """Count a file or directory, those that no member names too."""
+        self._left -= 1
+        if self._left < 0:
+            raise LayerError(f"the layer has more than {MAX_FILES} files")
 
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         if member.issym():

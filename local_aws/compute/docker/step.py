@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+from local_aws import trees
 from local_aws.compute.docker import base, layers
 from local_aws.compute.docker.context import Context
 from local_aws.compute.docker.index import Index
@@ -25,6 +25,7 @@ from local_aws.compute.sandbox.network import PROXY_PORT
 from local_aws.compute.sandbox.spec import Bind, Limits, SandboxSpec, owned_by_sandbox
 
 _LOOK_SECONDS = 0.5
+_MAX_LINE = 256 * 1024
 _CONFIG = "/run/build/pip.conf"
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 _PROXY_ENVIRONMENT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _PROXY)
@@ -157,7 +158,8 @@ class Step:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None  # noqa: S101 - box.start opens it
-        for line in process.stdout:
+        # A line without an end is passed on in pieces, so that it fills no memory.
+        while line := process.stdout.readline(_MAX_LINE):
             self._output(line.rstrip("\r\n"))
 
     def keep(self, key: str, work: Path) -> Layer:
@@ -174,7 +176,7 @@ class Step:
         except OSError as error:
             raise StepFailed(f"the layer cannot be written: {error}") from error
         (work / "diff").rename(kept / "diff")
-        shutil.rmtree(work / "scratch")
+        trees.remove(work / "scratch")
         digest, diff_id, size = packed or ("", "", 0)
         return self._store.add_layer(kept, Layer(key, digest, diff_id, size))
 
@@ -187,15 +189,17 @@ class _Watch:
         self._deadline = time.monotonic() + limits.seconds
 
     def until_end(self) -> None:
-        """Return when it has ended by itself.
+        """Return when it has ended by itself, within its limits.
 
-        :raises StepFailed: a limit ended it
+        :raises StepFailed: it has reached a limit
         """
-        while True:
+        ended = False
+        while not ended:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LOOK_SECONDS)
-                return
-            if time.monotonic() > self._deadline:
+                ended = True
+            if not ended and time.monotonic() > self._deadline:
                 raise StepFailed(f"it was stopped after {self._limits.seconds:.0f} seconds")
+            # Also after its end, for it may have been faster than the first look.
             if reason := too_much(self._folder, self._limits.layer_bytes):
                 raise StepFailed(f"it was stopped: {reason}")

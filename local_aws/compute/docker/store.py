@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from local_aws import trees
 from local_aws.compute.docker.base import Base
 
 
@@ -89,7 +89,7 @@ class ImageStore:
         for folder in (self.folder / "layers").iterdir():
             path = folder / "layer.json"
             if not path.is_file() or path.stat().st_mtime < time.time() - seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+                trees.remove(folder)
 
     def layer_folder(self, key: str) -> Path:
         """Return where a layer is: its files in `diff`, and `layer.tar.gz`."""
@@ -135,7 +135,7 @@ class ImageStore:
             try:
                 yield folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                trees.remove(folder)
 
     def _remove_forgotten(self) -> None:
         for folder in (self.folder / "work").iterdir():
@@ -145,7 +145,7 @@ class ImageStore:
             except OSError:
                 # It is in use, or another process is just making or removing it.
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            trees.remove(folder)
 
     # --- images --------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -21,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from local_aws import trees
 from local_aws.compute.base import Container, ContainerFailed, ContainerSpec
 from local_aws.compute.docker import registry
 from local_aws.compute.docker.cache import cannot_pull
@@ -172,7 +172,7 @@ class ContainerCompute:
             self._engine.run(*words)
             return self._attach(spec, private)
         except EngineError as error:
-            shutil.rmtree(private, ignore_errors=True)
+            trees.remove(private)
             raise ContainerFailed(f"ClientError: {error}") from error
 
     def _attach(self, spec: ContainerSpec, private: Path) -> Container:
@@ -192,7 +192,7 @@ class ContainerCompute:
             self._engine,
             spec.name,
             process,
-            lambda: shutil.rmtree(private, ignore_errors=True),
+            lambda: trees.remove(private),
             lambda: too_much(written, MAX_WRITTEN_BYTES),
             None if spec.network else spec.port,
         )
@@ -209,8 +209,8 @@ class ContainerCompute:
         for container in found:
             # A program of a build has no folder.
             if folder := container["Config"]["Labels"].get(command_lines.FOLDER_LABEL):
-                shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+                trees.remove(Path(folder))
+        trees.remove(self._folder)
         return [container["Name"].removeprefix("/") for container in found] + self._built_in.reap_orphans()
 
 

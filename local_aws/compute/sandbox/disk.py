@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
+import stat
 from pathlib import Path
 
+from local_aws import trees
 from local_aws.settings import DISK_RESERVE_BYTES
 
 MAX_FILES = 300_000
@@ -18,7 +19,10 @@ def too_much(folder: Path, most_bytes: int) -> str:
     :param folder: where it writes
     :param most_bytes: that it may have there
     """
-    size, count = _usage(folder, most_bytes)
+    try:
+        size, count = _usage(folder, most_bytes)
+    except trees.TooDeep as error:
+        return str(error)
     if size > most_bytes or count > MAX_FILES:
         return f"it has written more than {most_bytes} bytes or {MAX_FILES} files"
     with contextlib.suppress(OSError):
@@ -28,13 +32,19 @@ def too_much(folder: Path, most_bytes: int) -> str:
 
 
 def _usage(folder: Path, most_bytes: int) -> tuple[int, int]:
-    """Return bytes on disk and number of files; it stops counting where either is too much."""
+    """Return bytes and number of files; it stops counting where either is too much.
+
+    What a sparse file pretends to have counts: whoever packs it reads all of that.
+
+    :raises trees.TooDeep: a directory is too deep
+    """
     size = count = 0
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            with contextlib.suppress(OSError):
-                size += Path(place, name).lstat().st_blocks * 512
-            count += 1
+    for entry in trees.entries(folder):
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            apparent = status.st_size if stat.S_ISREG(status.st_mode) else 0
+            size += max(status.st_blocks * 512, apparent)
+        count += 1
         if size > most_bytes or count > MAX_FILES:
             break
     return size, count

@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 from local_aws.compute.sandbox.spec import Proxy
@@ -16,6 +19,9 @@ from local_aws.compute.sandbox.spec import Proxy
 _MAX_HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 30
 _PIECE_BYTES = 64 * 1024
+_FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n\0]*")
+# What is said to this proxy only: https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6.1
+_OF_CONNECTION = frozenset({"connection", "proxy-connection", "keep-alive", "te", "upgrade", "proxy-authorization"})
 
 
 class Refused(Exception):
@@ -35,9 +41,8 @@ class Gate:
         """Answer one connection of the sandbox."""
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_SECONDS)
-            method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
-            host, port = _address(method, target)
-            far_reader, far_writer = await self._connect(host, port, method == "CONNECT")
+            request = _Request.read(head)
+            far_reader, far_writer = await self._connect(request.host, request.port, request.tunnel)
         except Refused as refusal:
             await _answer(writer, 403, str(refusal))
         except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
@@ -45,12 +50,11 @@ class Gate:
         except OSError as error:
             await _answer(writer, 502, str(error))
         else:
-            if method == "CONNECT":
+            if request.tunnel:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
-                # Servers take the absolute form: https://www.rfc-editor.org/rfc/rfc9112.html#section-3.2.2
-                far_writer.write(head)
-            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+                far_writer.write(request.head)
+            await asyncio.gather(_copy(reader, far_writer, request.length), _copy(far_reader, writer))
 
     async def _connect(self, host: str, port: int, tunnel: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection to an allowed host, by the machine's own proxy where there is one.
@@ -64,7 +68,12 @@ class Gate:
             raise Refused(f"{host}:{port} is not among the hosts that a build may reach: {allowed}")
         address = host if hosts is not None else await _public_address(host, port)
         if not self._proxy.upstream:
-            return await asyncio.open_connection(address, port)
+            reader, writer = await asyncio.open_connection(address, port)
+            if hosts is None and writer.get_extra_info("sockname")[0] == writer.get_extra_info("peername")[0]:
+                # A machine may have a public address.
+                writer.close()
+                raise Refused(f"{host} is this machine, which a container does not reach")
+            return reader, writer
         name, _, upstream_port = self._proxy.upstream.rpartition(":")
         reader, writer = await asyncio.open_connection(name, int(upstream_port))
         if tunnel:
@@ -87,6 +96,48 @@ async def _public_address(host: str, port: int) -> str:
     return address
 
 
+@dataclass(frozen=True)
+class _Request:
+    """One request of the sandbox; nothing behind it is led on, for it could be for any other host.
+
+    :param head: to send on
+    :param length: of its body; None for a tunnel, which has all that follows
+    """
+
+    host: str
+    port: int
+    head: bytes
+    length: int | None
+
+    @property
+    def tunnel(self) -> bool:
+        """Whether it asks for a connection to carry anything."""
+        return self.length is None
+
+    @classmethod
+    def read(cls, head: bytes) -> Self:
+        """Read a head.
+
+        :raises ValueError: it is none, or may be read in two ways
+        """
+        text = head.decode("latin-1").removesuffix("\r\n\r\n")
+        first, *fields = text.split("\r\n")
+        if not set("\r\n\0").isdisjoint(first.join(fields)) or any(not _FIELD.fullmatch(field) for field in fields):
+            raise ValueError(first)
+        method, target, version = first.split(" ")
+        host, port = _address(method, target)
+        if method == "CONNECT":
+            return cls(host, port, b"", None)
+        named = [(name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields)]
+        lengths = [value for name, value in named if name == "content-length"]
+        if "transfer-encoding" in dict(named) or len(lengths) > 1 or not "".join(lengths or ["0"]).isdecimal():
+            raise ValueError(first)
+        kept = [f"{name}: {value}" for name, value in named if name not in _OF_CONNECTION]
+        # Servers take the absolute form: https://www.rfc-editor.org/rfc/rfc9112.html#section-3.2.2
+        lines = [f"{method} {target} {version}", *kept, "connection: close", "", ""]
+        return cls(host, port, "\r\n".join(lines).encode("latin-1"), int("".join(lengths) or 0))
+
+
 def _address(method: str, target: str) -> tuple[str, int]:
     if method == "CONNECT":
         host, _, port = target.rpartition(":")
@@ -97,10 +148,13 @@ def _address(method: str, target: str) -> tuple[str, int]:
     return parts.hostname, parts.port or 80
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None = None) -> None:
+    """Copy until the end, or so many bytes; the rest is read and dropped, so that the other side's end is seen."""
     with contextlib.suppress(OSError):
         while piece := await reader.read(_PIECE_BYTES):
-            writer.write(piece)
+            sent = piece if most is None else piece[:most]
+            most = None if most is None else most - len(sent)
+            writer.write(sent)
             await writer.drain()
     with contextlib.suppress(OSError):
         writer.close()

@@ -1,10 +1,12 @@
 """Check a Dockerfile by the model file: what it may start from, and what its build may not ask for.
 
-https://docs.docker.com/reference/dockerfile/
+https://docs.docker.com/reference/dockerfile/; lines, flags and words are told apart as BuildKit does, or refused:
+https://github.com/moby/buildkit/blob/master/frontend/dockerfile/parser/parser.go
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +28,14 @@ _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(.*)")
 _ALLOWED_DIRECTIVES = {("escape", "\\"), ("check", None)}
 _INSTRUCTION = re.compile(r"([A-Za-z]+)(?:\s+(.*))?", re.DOTALL)
 _FROM = re.compile(r"(\S+)(?:\s+[Aa][Ss]\s+(\S+))?")
-_FLAG = re.compile(r"--([a-z-]+)(?:=(\S+))?\s*")
-# As BuildKit finds a here-document among the words of an instruction; <<< is the shell's own.
-_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[\"']?[A-Za-z_]")
+# Docker takes quotes and backslashes out of flags, and some bytes of other alphabets are spaces to it.
+_FLAG = re.compile(r"--([a-z-]+)(?:=([\w.:/@${}+,-]*))?(?:[ \t]+|$)", re.ASCII)
+# What ends a here-document may be written in many ways, so any beginning counts; <<< is the shell's own.
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<(?!<)")
+# Two backslashes at the end of a line are one of the text.
+_CONTINUED = re.compile(r"(?<!\\)\\[ \t]*\Z")
+# The name of a file or a pattern; nothing that could be a URL or a variable, whatever docker takes out of it.
+_PLAIN_NAME = re.compile(r"[\w./*?+~-]+", re.ASCII)
 _COPY_FLAGS = frozenset({"chmod", "chown", "from", "link"})
 # Names of Docker Hub that mean the same.
 _HUB = re.compile(r"^(index\.docker\.io/|registry-1\.docker\.io/|docker\.io/)?(library/(?=[^/]+$))?")
@@ -57,10 +64,11 @@ def check_dockerfile(text: str, bounds: ImageBuild) -> list[str]:
     :raises ImageRefused: with every line that is not allowed
     """
     refusals = Refusals()
-    _check_directives(text, refusals)
+    lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    _check_directives(lines, refusals)
     bases: list[str] = []
     stages: list[str] = []
-    for step in _steps(text):
+    for step in _steps(lines, refusals):
         if step.name not in _KNOWN:
             refusals.add(step.where, f"expected an instruction, found {shown_name(step.name)}", "remove the line")
             continue
@@ -105,8 +113,11 @@ def _full(image: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def _check_directives(text: str, refusals: Refusals) -> None:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _check_directives(lines: Sequence[str], refusals: Refusals) -> None:
+    if lines[0].startswith("#!"):
+        # Docker skips it, and reads directives below it.
+        refusals.add(f"{DOCKERFILE} line 1", "expected an instruction, found #!", "remove the line")
+    for number, line in enumerate(lines, start=1):
         match = _DIRECTIVE.fullmatch(line.strip())
         if not match:
             return
@@ -116,26 +127,26 @@ def _check_directives(text: str, refusals: Refusals) -> None:
             refusals.add(f"{DOCKERFILE} line {number}", why, "remove the line")
 
 
-def _steps(text: str) -> Iterator[_Step]:
+def _steps(lines: Sequence[str], refusals: Refusals) -> Iterator[_Step]:
     """Join what a backslash continues; inside of it, comments and empty lines count for nothing."""
-    pending: list[str] = []
+    pieces: list[str] = []
     start = 0
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
-        start = start if pending else number
-        continued = stripped.endswith("\\")
-        pending.append(stripped.removesuffix("\\").strip())
-        if not continued:
-            yield _step(pending, start)
-            pending = []
-    if pending:
-        yield _step(pending, start)
+        if odd := next((one for one in line if one.isspace() and one not in " \t"), None):
+            why = f"expected spaces and tabs only, found the character U+{ord(odd):04X}"
+            refusals.add(f"{DOCKERFILE} line {number}", why, "write a space, or begin a new line")
+        start = start if pieces else number
+        pieces.append(_CONTINUED.sub("", line))
+        if pieces[-1] == line:
+            yield _step("".join(pieces).strip(), start)
+            pieces = []
+    if pieces:
+        yield _step("".join(pieces).strip(), start)
 
 
-def _step(lines: list[str], number: int) -> _Step:
-    whole = " ".join(filter(None, lines))
+def _step(whole: str, number: int) -> _Step:
     match = _INSTRUCTION.fullmatch(whole)
     if not match:
         return _Step(whole.split(maxsplit=1)[0] if whole else "nothing", "", number)
@@ -181,6 +192,19 @@ def _check_copy(step: _Step, bounds: ImageBuild, stages: Collection[str], bases:
             refusals.add(step.where, f"expected no flag --{flag}", "remove the flag")
         elif flag == "from" and not value.isdigit() and value.lower() not in stages:
             _check_base(step, value, bounds, bases, refusals)
-    if step.name == "ADD" and ("://" in rest or "git@" in rest or "$" in rest):
+    if rest.startswith("--"):
+        refusals.add(
+            step.where, f"expected plain flags, found {shown_name(rest.split()[0])}", "write it without quotes"
+        )
+    if step.name == "ADD" and not all(_PLAIN_NAME.fullmatch(word) for word in _words(rest)):
         why = "expected ADD of files in the zip, found a URL or a variable"
         refusals.add(step.where, why, "download it beforehand, zip it, and COPY it")
+
+
+def _words(rest: str) -> list[str]:
+    """Return the words of the JSON form, or those between spaces."""
+    try:
+        found = json.loads(rest)
+    except (ValueError, RecursionError):
+        return rest.split()
+    return found if isinstance(found, list) and all(isinstance(word, str) for word in found) else [rest]

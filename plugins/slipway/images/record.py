@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +19,12 @@ from slipway.images.checked import CheckedSource
 log = logging.getLogger(__name__)
 
 _RECORD = "image.json"
-_PACKAGES_MAX_BYTES = 4 * 1024 * 1024
+# The image has written it, and it is part of a document that every later release and build reads.
+_PACKAGES_MAX_BYTES = 512 * 1024
+_MAX_PACKAGES = 2000
+# https://packaging.python.org/en/latest/specifications/name-normalization/ and version-specifiers/
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_VERSION = re.compile(r"[A-Za-z0-9._!+-]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,13 @@ def _packages(place: str, documents: S3Documents) -> dict[str, str] | None:
     bucket, key = bucket_and_key(place)
     try:
         listed = json.loads(documents.s3.read_version(bucket, key, max_bytes=_PACKAGES_MAX_BYTES))
-        return {str(one["name"]): str(one["version"]) for one in listed}
-    except (PermanentError, ValueError, TypeError, KeyError) as error:
+        found = {one["name"]: one["version"] for one in listed}
+        if len(found) > _MAX_PACKAGES or not all(
+            _NAME.fullmatch(name) and _VERSION.fullmatch(version) for name, version in found.items()
+        ):
+            raise ValueError(f"it is no list of at most {_MAX_PACKAGES} names and versions")
+    # Python's parser needs a level of its stack for each level of the document.
+    except (PermanentError, ValueError, TypeError, KeyError, RecursionError) as error:
         log.warning("The image's packages are not recorded: %s", error)
         return None
+    return found

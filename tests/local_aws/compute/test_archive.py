@@ -86,3 +86,9 @@ def test_too_many_members_are_refused(tmp_path, folder, monkeypatch):
     path = archived(tmp_path / "a", *((str(number), b"") for number in range(11)))
     with pytest.raises(tarfile.TarError, match="more than 10 members"):
         archive.unpack(path, folder)
+
+
+def test_directories_that_are_too_deep_are_refused(tmp_path, folder):
+    path = archived(tmp_path / "a", ("d/" * 1500 + "file", b""))
+    with pytest.raises(tarfile.TarError, match="is more than 100 deep"):
+        archive.unpack(path, folder)

@@ -1,11 +1,15 @@
 """Requests while instances have died and nobody has noticed yet: the living ones answer."""
 
 import asyncio
+import contextlib
 import socket
+import threading
 from pathlib import Path
 
+import pytest
+
 from local_aws.compute.base import ComputeSettings, EndpointKey, VariantSpec
-from local_aws.compute.fleet import Fleet
+from local_aws.compute.fleet import Fleet, answers_ping
 from local_aws.compute.hosting import Hosting
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.route import Route
@@ -60,3 +64,33 @@ def test_with_none_left_it_says_so(tmp_path: Path):
     hosting = Hosting(settings, create_compute(settings))
     hosting._routes[KEY] = Route.of([Fleet(SPEC, tmp_path, [CountsAsHealthy(closed_port()) for _ in range(2)])])
     assert asyncio.run(hosting.invoke(KEY, b"1,2", {})).status == 503
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([b"HTTP/1.1 200 OK\r\n", b"Content-Length: 0\r\n\r\n"], True),
+        ([b"HTTP/1.1 503 No\r\n\r\n"], False),
+        ([b"x" * 1000] * 1000, False),
+        # It would be 200 in the end, if somebody waited for it.
+        ([b"HTTP/1.1 200 OK\r\n", *[b"a"] * 20, b": b\r\n\r\n"], False),
+    ],
+)
+def test_a_ping_is_answered_in_time_or_not_at_all(pieces, expected):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for piece in pieces:
+                    connection.sendall(piece)
+                    if ended.wait(0.2 if len(piece) == 1 else 0):
+                        return
+                ended.wait(30)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        assert answers_ping(listener.getsockname()[1]) is expected
+        ended.set()
+        thread.join()

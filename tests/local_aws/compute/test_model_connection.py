@@ -1,9 +1,12 @@
 """HTTP to model servers, against a scripted server."""
 
 import asyncio
+import itertools
+import tracemalloc
 
 import pytest
 
+from local_aws.compute.model_answer import MAX_ANSWER_BYTES
 from local_aws.compute.model_connection import Broken, ModelConnections, Unreachable
 from tests.local_aws.server import free_port
 
@@ -102,6 +105,54 @@ def test_a_request_without_an_answer_is_not_sent_again(pieces):
     [error], server = asked(pieces)
     assert isinstance(error, Broken)
     assert len(server.requests) == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        # Read again and again from the same place, this size held up everything.
+        [CHUNKED + b"-6\r\n" + b"x" * 10],
+        [CHUNKED + b"+1\r\nx\r\n0\r\n\r\n"],
+        [CHUNKED + b"1_0\r\nx\r\n0\r\n\r\n"],
+        [CHUNKED + b"1" * 100_000],
+        [CHUNKED + b"1\r\nxx\r\n0\r\n\r\n"],
+        [HEAD + b"Content-Length: -1\r\n\r\n"],
+        [b"HTTP/1.1 100 Continue\r\n\r\n" * 5000],
+        [HEAD + b"X: " + b"x" * 100_000],
+    ],
+)
+def test_what_is_no_answer_ends_the_request(pieces):
+    [error], _ = asked(pieces)
+    assert isinstance(error, Broken)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        HEAD + b"Content-Length: 99999999999\r\n\r\n",
+        HEAD + b"\r\n",
+        CHUNKED + b"fffffffff\r\n",
+        CHUNKED + b"0\r\n",
+    ],
+)
+def test_an_answer_without_an_end_fills_no_memory(first):
+    pieces = itertools.chain([first], itertools.repeat(b"a: b\r\n" * 10_000))
+    tracemalloc.start()
+    [error], _ = asked(pieces)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(error, Broken)
+    assert most < 10 * MAX_ANSWER_BYTES
+
+
+def test_many_small_chunks_are_read_once_each():
+    size = 300_000
+    [answer], _ = asked([CHUNKED, *[b"1\r\nx\r\n" * 1000] * (size // 1000), b"0\r\n\r\n"], timeout_seconds=60)
+    assert answer.body == b"x" * size
 
 
 def test_a_late_answer_is_not_taken_for_the_next_ones():

@@ -113,6 +113,16 @@ def test_it_trains_as_sagemaker_runs_it(compute, s3, image):
             "AlgorithmError: /opt/ml/model is not a directory any more",
         ),
         (
+            "own-deep",
+            "os.chdir('/opt/ml/model'); [(os.mkdir('d'), os.chdir('d')) for _ in range(1500)]",
+            "AlgorithmError: The container was killed",
+        ),
+        (
+            "own-sparse",
+            "[open(f'/opt/ml/model/{n}', 'w').truncate(4 * 10**9) for n in range(3)]",
+            "AlgorithmError: The container was killed",
+        ),
+        (
             "own-variables",
             "sys.exit(6 if any(n.startswith(('SM_', 'AWS_ACCESS', 'AWS_SECRET')) for n in os.environ) else 7)",
             "exit code: 7",

@@ -38,6 +38,24 @@ BAD = {
     "# syntax=evil/dockerfile\nFROM python:3.11": r"line 1: expected no directive but check, found syntax",
     "# check=skip=all\n#Syntax = evil/dockerfile\nFROM python:3.11": r"line 2: expected no directive",
     "# escape=`\nFROM python:3.11": r"found escape",
+    # What docker reads in another way than one would: each of these hid an image or a reader from the check.
+    "#!/usr/bin/docker\n# syntax=evil/dockerfile\nFROM python:3.11": r"line 1: .* found #!",
+    "\ufeff# syntax=evil/dockerfile\nFROM python:3.11": r"line 1: expected no directive but check, found syntax",
+    "FROM python:3.11\nRUN echo \\\\\nFROM evil/x:1": r"line 3: expected one of the images",
+    "FROM python:3.11\nRUN echo \\\u00a0\nFROM evil/x:1": r"line 2: .* U\+00A0\n.*line 3: expected one of the images",
+    "FROM python:3.11\nRUN echo \\\u2028\nFROM evil/x:1": r"line 2: .* U\+2028\n.*line 3: expected one of the images",
+    "FROM python:3.11\nRUN echo \\\r#\nFROM evil/x:1": r"line 2: .* U\+000D\n.*line 3: expected one of the images",
+    "FROM python:3.11\nRUN cat <<''RUN'\\'\nRUN\\\nFROM evil/x:1": r"line 2: expected no here-document",
+    "FROM python:3.11\nRUN cat <\\\n<E\nE": r"line 2: expected no here-document",
+    "FROM python:3.11\nCOPY --\\from=evil/x:1 /a /b": r"line 2: expected plain flags, found --\\from=evil/x:1",
+    'FROM python:3.11\nCOPY --"from"=evil/x:1 /a /b': r"line 2: expected plain flags",
+    "FROM python:3.11\nCOPY --chown=\u00e0--from=evil/x:1 /a /b": r"line 2: expected plain flags",
+    "FROM python:3.11\nCOPY -- --from=evil/x:1 /a /b": r"line 2: expected plain flags",
+    "FROM python:3.11\nADD https:\\//example.com/x /x": r"line 2: expected ADD of files in the zip",
+    'FROM python:3.11\nADD "https:"//example.com/x /x': r"line 2: expected ADD of files in the zip",
+    "FROM python:3.11\nADD https:\\\n//example.com/x /x": r"line 2: expected ADD of files in the zip",
+    'FROM python:3.11\nADD ["https:\\u002f\\u002fexample.com/x", "/x"]': r"line 2: expected ADD of files in the zip",
+    "FROM python:3.11\nADD me@example.com:a/b.git /x": r"line 2: expected ADD of files in the zip",
 }
 
 
@@ -50,6 +68,8 @@ def test_is_refused_by_line(text):
 GOOD = {
     "a usual one": f"# why\nFROM {SLIM}\nARG REVISION\nARG MODE=fast\nRUN pip install \\\n  # why\n  x\nCOPY . /p\n",
     "stages": f"FROM {SLIM} AS one\nRUN true\nFROM one\nCOPY --from=one --chown=1:1 /a /b\nCOPY --from=0 /a /c\n",
+    "ADD": f'FROM {SLIM}\nADD --chown=$U:$G a.tar.gz src/*.py /opt/\nADD ["b.tar", "/opt/"]\n',
+    "lines of Windows, and other letters": f"FROM {SLIM}\r\n# caf\u00e9\u00a0\r\nRUN echo \u00e0 \\\r\n  x\r\n",
     "in small letters": f"from {SLIM}\nrun true\n",
     "a here-string": f'FROM {SLIM}\nSHELL ["/bin/bash", "-c"]\nRUN cat <<<hello\n',
     "directives": f"# escape=\\\n# check=skip=all\nFROM {SLIM}\n",

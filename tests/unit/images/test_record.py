@@ -8,6 +8,7 @@ import pytest
 from slipway import names
 from slipway.images.checked import CheckedSource
 from slipway.images.record import record_image
+from slipway.request.archive import MAX_BYTES
 from slipway.request.newest_image import newest_image
 from tests.unit.image_samples import PREFIX, image_revision
 from tests.unit.images.aws import DIGEST, Documents
@@ -91,11 +92,31 @@ def test_a_newer_source_replaces_the_newest(documents):
     assert documents.kept[NEWEST]["digest"] == "sha256:" + "2" * 64
 
 
-@pytest.mark.parametrize("left", [None, b"null", b"no json", b'{"name": 1}', b"[1]"])
+def listed(*packages: tuple[object, object]) -> bytes:
+    return json.dumps([{"name": name, "version": version} for name, version in packages]).encode()
+
+
+# The image writes the list itself. Kept, some of these could be read neither by a release nor by the next build.
+@pytest.mark.parametrize(
+    "left",
+    [
+        *(None, b"null", b"no json", b'{"name": 1}', b"[1]", b"[" * 100_000),
+        *(listed(("\ud800", "1")), listed(("a", "\udfff")), listed(("a", None)), listed((["a"], "1"))),
+        *(listed(("<b>", "1")), listed(("a", "\x1b[31m")), listed(("a" * 101, "1")), listed(("a", "1" * 101))),
+        listed(*((f"a{number}", "1") for number in range(2001))),
+    ],
+)
 def test_a_build_without_a_list_of_packages_is_recorded_without_one(documents, left):
     documents.objects = {} if left is None else {"packages.json": left}
     assert record(documents)["packages"] == 0
     assert documents.kept[NEWEST]["packages"] is None
+
+
+def test_the_longest_list_is_read_by_a_release_and_by_the_next_build(documents):
+    documents.objects["packages.json"] = listed(*((f"{number:0100}", "1" * 100) for number in range(2000)))
+    assert record(documents)["packages"] == 2000
+    assert len(json.dumps(documents.kept[NEWEST])) < MAX_BYTES
+    assert record(documents)["newest"]
 
 
 def test_a_release_reads_what_is_recorded(documents):

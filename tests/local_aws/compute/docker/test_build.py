@@ -126,6 +126,23 @@ HOSTILE = {
         "for i in $(seq 100); do head -c 100000000 /dev/zero > /big$i; done",
         "written more than 67108864",
     ),
+    "a layer of 10 GB that occupies nothing": (
+        "for i in $(seq 100); do truncate -s 100000000 /big$i; done",
+        "written more than 67108864",
+    ),
+    "a layer of one file's many names": (
+        "head -c 1000000 /dev/zero > /big0; for i in $(seq 100); do ln /big0 /big$i; done",
+        "written more than 67108864",
+    ),
+    "directories without end": (
+        'python3 -c \'import os; [(os.mkdir("d"), os.chdir("d")) for _ in range(1500)]\'',
+        "directories more than 100 deep",
+    ),
+    "a long path": (
+        'python3 -c \'import os; [(os.mkdir("d" * 250), os.chdir("d" * 250)) for _ in range(20)]\'',
+        "directories more than 100 deep",
+    ),
+    "a line without end": ("yes | tr -d '\\n'", "stopped after 3 seconds"),
     "one file of 10 GB": ("head -c 10000000000 /dev/zero > /big", "returned a non-zero code|written more than"),
     "all memory": ("python3 -c 'x=[b\"1\"*10**7 for i in range(1000)]'", "returned a non-zero code"),
     "endless": ("sleep 600", "stopped after 3 seconds"),
@@ -154,9 +171,10 @@ def test_a_hostile_build_is_stopped(builder, context, name, monkeypatch, tmp_pat
     secret.write_text("of the machine")
     command, why = HOSTILE[name]
     command = command.replace("{secret}", str(secret)).replace("{host}", "127.0.0.1").replace("{port}", str(listener))
-    limits = replace(LIMITS, seconds=3) if name == "endless" else LIMITS
+    limits = replace(LIMITS, seconds=3) if name in ("endless", "a line without end") else LIMITS
     with pytest.raises(StepFailed, match=why):
         builder(context, MARKED + f"RUN {command}\n", limits=limits)
+    assert max(map(len, builder.lines)) <= 256 * 1024
     output = "\n".join(builder.lines[3:])
     assert "of the machine" not in output
     assert "AWS_SECRET" not in output
@@ -189,6 +207,14 @@ def test_a_process_that_stays_behind_ends_with_its_instruction(builder, context)
     builder(context, MARKED + "RUN (setsid sleep 600 > /dev/null 2>&1 < /dev/null &) ; echo started\n")
     assert "started" in builder.lines
     assert sandboxed() == []
+
+
+def test_a_renamed_file_is_another_layer(builder, context):
+    """A cached layer of the same content would have the old name, and be any other model's file of the same content."""
+    (context / "old").write_text("x")
+    builder(context, FROM + "COPY old /opt/\n")
+    (context / "old").rename(context / "new")
+    assert "opt/new" in files_of(builder, builder(context, FROM + "COPY new /opt/\n"))
 
 
 def test_links_of_an_image_lead_nowhere_else(builder, context):

@@ -32,6 +32,11 @@ def test_another_escape():
     assert [one.value for one in found] == ["a", "b c\\"]
 
 
+def test_lines_end_where_docker_ends_them():
+    found = parse("FROM a\nRUN b \\\\\nUSER c\u2028d\rRUN e\r\nRUN f \\\u00a0\nRUN g".encode())
+    assert [one.value for one in found] == ["a", "b \\\\", "c\u2028d\rRUN e", "f \\", "g"]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

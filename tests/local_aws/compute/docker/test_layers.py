@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from local_aws.compute.docker import layers
 from local_aws.compute.docker.layers import LayerError, pack, unpack
 from tests.local_aws.compute.docker.images import needs_sandbox
 
@@ -58,6 +59,9 @@ def test_an_empty_directory_is_no_layer(tmp_path):
         ([("disk", tarfile.BLKTYPE, "")], "neither a file, a directory nor a link"),
         ([("hard", tarfile.LNKTYPE, "/etc/passwd")], "which is no file of its layer"),
         ([("big", tarfile.REGTYPE, "x" * 2000)], "more than 1000 bytes"),
+        ([(".wh.", tarfile.REGTYPE, "")], "the layer is no tar.gz"),
+        ([("a\0\u00e9", tarfile.REGTYPE, "")], "the layer is no tar.gz"),
+        ([("d/" * 1500 + "a", tarfile.REGTYPE, "")], "more than 100 deep"),
     ],
 )
 def test_what_no_layer_may_have(tmp_path, members, why):
@@ -80,3 +84,19 @@ def test_a_link_in_a_layer_is_no_way_out(tmp_path):
 def test_what_is_no_tar(tmp_path):
     with pytest.raises(LayerError, match=r"no tar\.gz"):
         unpack(io.BytesIO(b"no gzip at all"), tmp_path, 1000)
+
+
+def test_directories_that_no_member_names_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(layers, "MAX_FILES", 50)
+    members = [(f"{number}/" + "d/" * 50 + "a", tarfile.REGTYPE, "") for number in range(3)]
+    with pytest.raises(LayerError, match="more than 50 files"):
+        unpack(archive(*members), tmp_path, 1000)
+    assert len(list(tmp_path.rglob("*"))) <= 50
+
+
+def test_a_header_fills_no_memory(tmp_path):
+    """A name of a gigabyte is a megabyte in the archive."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1024**3
+    with pytest.raises(LayerError, match="a header of the layer has 1073741824 bytes"):
+        unpack(io.BytesIO(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))), tmp_path, 2 * 1024**3)
