@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.documents import S3Documents, reading
 from slipway.aws.s3 import bucket_and_key, uri
 from slipway.errors import PermanentError
@@ -17,7 +17,6 @@ from slipway.images.checked import CheckedSource
 
 log = logging.getLogger(__name__)
 
-_RECORD = "image.json"
 _PACKAGES_MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -96,7 +95,7 @@ def record_image(
         build_id=built["build_id"],
         run=dict(run),
     )
-    key = source.key_of(_RECORD)
+    key = source.key_of(image_names.RECORD_FILE)
     # Where it exists, an earlier attempt of this task has written it.
     documents.write(source.bucket, key, record.to_json(), etag=None)
     newest = _make_newest(source, record, documents)
