@@ -23,6 +23,8 @@ from slipway.stages import sequences
 
 log = logging.getLogger(__name__)
 
+_LISTS = frozenset({image_names.PACKAGES_FILE, image_names.DEBIAN_FILE})
+
 
 @dataclass(frozen=True)
 class _Recorded:
@@ -80,7 +82,7 @@ class BuildFolders:
     def _lists(self) -> list[StoredObject]:
         """List the lists of packages; only those of builds that stay are there, and of builds since the last time."""
         objects = self._s3.objects(self._bucket, image_names.packages_folder(self._prefix))
-        return [one for one in objects if one.key.endswith(f"/{image_names.PACKAGES_FILE}")]
+        return [one for one in objects if one.key.rpartition("/")[2] in _LISTS]
 
     def _home(self, revision_id: str) -> str:
         return uri(self._bucket, image_names.build_key(self._prefix, revision_id, ""))

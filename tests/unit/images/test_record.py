@@ -33,7 +33,7 @@ BUILT = {
     "pushed_at": "2026-05-01T12:00:00+00:00",
     "size_bytes": 1000,
     "build_id": "p:1",
-    "packages": f"s3://{BUCKET}/packages.json",
+    "packages": f"s3://{BUCKET}/lists/packages.json",
 }
 RUN = {"dag_id": "image_build-iris-forest", "run_id": "s3__1", "url": "http://airflow/1"}
 NEWEST = names.newest_image_key(PREFIX)
@@ -42,7 +42,9 @@ NEWEST = names.newest_image_key(PREFIX)
 @pytest.fixture
 def documents():
     found = Documents()
-    found.objects["packages.json"] = b'[{"name": "scikit-learn", "version": "1.7"}, {"name": "pip", "version": "25"}]'
+    found.objects["lists/packages.json"] = (
+        b'[{"name": "scikit-learn", "version": "1.7"}, {"name": "pip", "version": "25"}]'
+    )
     return found
 
 
@@ -70,6 +72,16 @@ def test_says_what_the_image_is_and_where_it_comes_from(documents):
     assert documents.kept[NEWEST] == kept
 
 
+def test_keeps_a_bill_of_materials_beside_it(documents):
+    documents.objects["lists/packages.debian"] = b"debian bookworm adduser 3.134 all\n\xff\n"
+    found = record(documents)
+    key = SOURCE.key_of("bill.cdx.json")
+    assert found["bill_of_materials"] == documents.kept[NEWEST]["bill_of_materials"] == f"s3://{BUCKET}/{key}"
+    bill = json.loads(documents.objects[key])
+    assert [one["name"] for one in bill["components"]] == ["adduser", "pip", "scikit-learn"]
+    assert bill["metadata"]["component"]["version"] == DIGEST
+
+
 def test_a_second_attempt_writes_nothing_and_says_the_same(documents):
     first, writes = record(documents), documents.writes
     assert record(documents) == first
@@ -93,9 +105,10 @@ def test_a_newer_source_replaces_the_newest(documents):
 
 @pytest.mark.parametrize("left", [None, b"null", b"no json", b'{"name": 1}', b"[1]"])
 def test_a_build_without_a_list_of_packages_is_recorded_without_one(documents, left):
-    documents.objects = {} if left is None else {"packages.json": left}
+    documents.objects = {} if left is None else {"lists/packages.json": left}
     assert record(documents)["packages"] == 0
     assert documents.kept[NEWEST]["packages"] is None
+    assert documents.kept[NEWEST]["bill_of_materials"] is None
 
 
 def test_a_release_reads_what_is_recorded(documents):
