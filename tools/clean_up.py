@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from slipway.command.stacks import ACCOUNT_STACK, LABS_STACK
+from slipway.command.stacks import ACCOUNT_STACK, IMAGES_STACK, LABS_STACK
 from tools import models
 from tools.settings import Settings
 
@@ -135,8 +135,8 @@ def clean_up(account: Account, *, data: bool) -> None:
             "Trigger the DAG teardown for each model first"
         )
     cloudformation = account.client("cloudformation")
-    # The roles of models are kept within a boundary of the account's stack, which so comes last.
-    order = sorted(stacks, key=lambda stack: (stack == ACCOUNT_STACK, stack != LABS_STACK))
+    # The roles of models are kept within boundaries of the account's stack and the images' one, which so come last.
+    order = sorted(stacks, key=lambda stack: (stack in (ACCOUNT_STACK, IMAGES_STACK), stack != LABS_STACK))
     for stack in order:
         print(f"Deleting stack {stack}", flush=True)
         cloudformation.delete_stack(StackName=stack)

@@ -21,6 +21,7 @@ from slipway.metrics.catalogue import (
     APPROVAL_DURATION,
     AWS_REQUESTS,
     DRIFT_FINDINGS,
+    IMAGE_BUILDS,
     LIVE_COST,
     ORPHANED_JOBS,
     RELEASE_DURATION,
@@ -167,11 +168,18 @@ PANELS = (
         {"{{model}} {{environment}}": f"sum by (model, environment) ({DRIFT_FINDINGS.prometheus_name}{{{_MODEL}}})"},
     ),
     Panel(
-        "Orphaned training jobs",
+        "Orphaned jobs and builds",
         ORPHANED_JOBS.description,
         stat.Panel,
         "none",
-        {"{{model}}": f"sum by (model) ({grown(ORPHANED_JOBS.prometheus_name, _MODEL)})"},
+        {"{{model}} {{kind}}": f"sum by (model, kind) ({grown(ORPHANED_JOBS.prometheus_name, _MODEL)})"},
+    ),
+    Panel(
+        "Images by outcome",
+        IMAGE_BUILDS.description,
+        stat.Panel,
+        "none",
+        {"{{outcome}}": f"sum by (outcome) ({grown(IMAGE_BUILDS.prometheus_name, _MODEL)})"},
     ),
 )
 

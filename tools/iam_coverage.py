@@ -211,7 +211,8 @@ _HEAD = """# Why each permission is there
 
 `make iam` writes this page; a test fails when it differs from what the script writes, when an action was neither needed
 nor explained, or when a call was allowed by no statement of the templates. In the test two models live under the roles
-of [bootstrap.yaml](../plugins/slipway/command/cfn/bootstrap.yaml) and
+of [bootstrap.yaml](../plugins/slipway/command/cfn/bootstrap.yaml),
+[images.yaml](../plugins/slipway/command/cfn/images.yaml) and
 [model.yaml](../plugins/slipway/command/cfn/model.yaml) in the local AWS, whose
 [ledger](local-aws.md#the-call-ledger) names the statement that allowed each call. "Shown by" is the first step of that
 life (`tests/cfn/life.py`) with such a call. Whoever calls is a module below `plugins/slipway/`, a tool, or a service of

@@ -12,7 +12,7 @@ import yaml
 
 from slipway.paths import endpoint_template, set_up_template
 
-TEMPLATES = tuple(set_up_template(name) for name in ("bootstrap", "model"))
+TEMPLATES = tuple(set_up_template(name) for name in ("bootstrap", "images", "model"))
 ENDPOINT_TEMPLATE = endpoint_template()
 PLACEHOLDER = re.compile(r"\$\{[^}]+\}")
 

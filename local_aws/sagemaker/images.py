@@ -9,7 +9,7 @@ from collections.abc import Callable
 from botocore.exceptions import ClientError
 
 from local_aws.compute.base import ComputeSettings
-from local_aws.compute.docker.registry import NotInRegistry, manifest, reference
+from local_aws.compute.docker.registry import NotInRegistry, Reference, manifest, reference
 from local_aws.compute.images import algorithm
 from local_aws.framework.authorization import Needed
 from local_aws.framework.store import Scope
@@ -46,14 +46,47 @@ class ImageCheck:
         :param role_arn: the role of the model
         :raises ServiceError: with AWS's text
         """
+        if self._missing(scope, image, role_arn):
+            raise invalid(f"Requested image {image} not found.")
+
+    def require_training_image(self, scope: Scope, image: str, role_arn: str) -> None:
+        """Refuse an image that the account's own registry has not, as CreateTrainingJob does.
+
+        https://github.com/aws/amazon-sagemaker-examples/issues/2534 has the text about a repository,
+        https://github.com/aws/amazon-sagemaker-examples/issues/1476 and
+        https://github.com/aws/amazon-sagemaker-examples/issues/2450 that about an image.
+
+        :param scope: account and region that ask
+        :param image: its URI
+        :param role_arn: the role of the job
+        :raises ServiceError: with AWS's text
+        """
+        missing = self._missing(scope, image, role_arn)
+        if missing is None:
+            return
+        name, why = missing
+        pulls = f"and role {role_arn} has proper pull permissions for SageMaker: {', '.join(_PULLING)}"
+        if isinstance(why, ClientError) and why.response["Error"]["Code"] == "RepositoryNotFoundException":
+            raise invalid(
+                f"Cannot find repository: {name.repository} in registry ID: {name.account} Please check if your ECR "
+                f"repository exists {pulls}"
+            )
+        raise invalid(
+            f"Cannot find the requested image: {image} with tag: {name.tag or 'null'} and digest: "
+            f"{name.digest or 'null'}. Please check if your ECR image exists {pulls}"
+        )
+
+    def _missing(self, scope: Scope, image: str, role_arn: str | None) -> tuple[Reference, Exception] | None:
+        """Look an image up as a role; None for one that is there, is built in, or is another account's."""
         name = reference(image)
         if name is None or name.account != scope.account_id or algorithm(image):
-            return
+            return None
         client = self._settings.client("ecr", scope.account_id, name.region, role_arn or "")
         try:
             manifest(client, name)
         except (ClientError, NotInRegistry) as error:
-            raise invalid(f"Requested image {image} not found.") from error
+            return name, error
+        return None
 
     def require_pull(self, scope: Scope, image: str, role_arn: str) -> None:
         """Refuse an image in ECR that the role may not pull, as CreateTrainingJob does.

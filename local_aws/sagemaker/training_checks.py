@@ -79,6 +79,7 @@ class TrainingJobChecks:
         if len(channels) != len(set(channels)):
             raise invalid("Duplicate channel names in InputDataConfig: each ChannelName must be unique.")
         self._images.require_pull(context, algorithm["TrainingImage"], parameters["RoleArn"])
+        self._images.require_training_image(context, algorithm["TrainingImage"], parameters["RoleArn"])
         for channel in parameters.get("InputDataConfig", []):
             self._check_channel(context, channel, parameters["RoleArn"])
 

@@ -15,6 +15,12 @@ PROJECT_PREFIX = "mlops-buildimage-"
 
 # The source's name, also where its copy is kept.
 SOURCE_FILE = "image.zip"
+# What a build keeps besides: the record of its image, the lists of packages that it puts beside the image
+# (command/cfn/model.yaml), and what is made of them.
+RECORD_FILE = "image.json"
+PACKAGES_FILE = "packages.json"
+DEBIAN_FILE = "packages.debian"
+BILL_FILE = "bill.cdx.json"
 # How much of the source's digest is in the tag.
 _TAG_CHARS = 32
 
@@ -79,6 +85,11 @@ def build_key(prefix: str, revision: str, file: str) -> str:
     :param file: the file's name
     """
     return f"{names.release_prefix(builds_of(prefix), revision)}{file}"
+
+
+def packages_folder(prefix: str) -> str:
+    """Return the key prefix, in the source bucket, of what builds put beside their images."""
+    return f"{prefix}/images/"
 
 
 def asset(prefix: str) -> str:

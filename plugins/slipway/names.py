@@ -26,6 +26,8 @@ ACCOUNT_BUCKET = "mlops-{region}-{account}"
 DAG_TAG = "slipway"
 # Besides it the DAGs of models have this one.
 RELEASE_TAG = "release"
+# And those that build images, this one.
+IMAGE_TAG = "image"
 # The DAGs beside the models' own. Several buckets or connections each have an intake, a reaper, a drift
 # watcher or a survey of their own, with a suffix.
 DRIFT_DAG_ID = "drift"

@@ -1,5 +1,6 @@
 """The part of a life that is about container images: one is built, and a build that nobody waits for is stopped."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from slipway.aws.codebuild import CodeBuildHook
 from slipway.aws.documents import S3Documents
+from slipway.aws.s3 import bucket_and_key
 from slipway.images.note import NOTE
 from slipway.images.orphans import BuildSearch
 from slipway.images.reaper import reap
@@ -56,6 +58,10 @@ def build_an_image(aws: LocalAws, person: Callable[[str], Any]) -> None:
     for task_id in TASKS[2:]:
         run.xcoms[task_id] = run_task(tasks(MODEL)[task_id](), run.context(task_id))
     assert run.xcoms["record"]["packages"] > 0
+    bill = person("s3").get_object(Bucket=BUCKET, Key=bucket_and_key(run.xcoms["record"]["bill_of_materials"])[1])
+    names = [one["name"] for one in json.loads(bill["Body"].read())["components"]]
+    assert len(names) >= run.xcoms["record"]["packages"]
+    assert "pip" in names
 
     orphaned = run_of(person, "s3__orphaned", source_zip(f"{DOCKERFILE}RUN sleep 600\n"))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.documents import S3Documents
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.history import BEFORE
@@ -33,6 +33,9 @@ pytestmark = pytest.mark.local_aws
 # What each release is, oldest first; "live" is the one that collects.
 KINDS = ("production 1", "failed", "pending", "going on", "used", "production 2", "live", "newer")
 COLLECTED = {"production 1", "failed"}
+# Images of the model by number: the first was replaced, the second is that of a kept release, the third is the newest.
+BUILDS = {1: "2026-01-01T00:00:00+00:00", 2: "2026-01-02T00:00:00+00:00", 3: "2026-01-03T00:00:00+00:00"}
+OF_A_BUILD = {"claim.json", "build.json", "image.zip", "image.json", "packages.json"}
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Scene:
     leftovers: list[str]
     kept_resources: list[str]
     hand_made: str
+    builds: dict[int, set[str]]
 
 
 class Trained:
@@ -86,6 +90,7 @@ def _scene(aws) -> Scene:
     trained.wait()
     releases = {kind: Release(model, plan, urls[kind]) for kind, plan in plans.items()}
     _tell(releases)
+    _build(aws, releases["pending"])
     releases["live"].deploy(PRD)
     hand_made = _endpoint_by_hand(aws, releases["used"].model_data_url)
     tag = [{"Key": "slipway:model-prefix", "Value": model.prefix}]
@@ -95,7 +100,8 @@ def _scene(aws) -> Scene:
 
     before, result = _objects(aws, releases), _collect(releases["live"])
     after, again = _objects(aws, releases), _collect(releases["live"])
-    return Scene(model, releases, before, after, result, again, [*leftovers, config], [foreign], hand_made)
+    builds = {number: _left_by(aws, model.prefix, number) for number in BUILDS}
+    return Scene(model, releases, before, after, result, again, [*leftovers, config], [foreign], hand_made, builds)
 
 
 def _tell(releases) -> None:
@@ -110,6 +116,30 @@ def _tell(releases) -> None:
     for kind, former in (("production 1", None), ("production 2", "production 1"), ("live", "production 2")):
         mark = releases[former].package_arn if former else "-"
         registry.annotate(releases[kind].package, {BEFORE: mark})
+
+
+def _build(aws, user: Release) -> None:
+    """Leave what builds leave; one release uses the second image."""
+    s3, documents, prefix = aws.client("s3"), S3Documents(aws_conn_id=None), user.model.prefix
+    for number, sequence in BUILDS.items():
+        record = {"format_version": 1, "digest": f"sha256:{number:064x}", "tag": f"src-{number:032x}"}
+        claim = {"dag_id": "any", "run_id": "ended", "sequence": sequence, "claimed_at": sequence}
+        for file, content in (("image.json", record), ("claim.json", claim), ("build.json", {"format_version": 1})):
+            documents.write(BUCKET, image_names.build_key(prefix, f"{number:032x}", file), content, etag=None)
+        s3.put_object(Bucket=BUCKET, Key=image_names.build_key(prefix, f"{number:032x}", "image.zip"), Body=b"zip")
+        key = f"{image_names.packages_folder(prefix)}{record['tag']}/packages.json"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"[]")
+    documents.write(BUCKET, names.newest_image_key(prefix), record, etag=None)
+    key = names.revision_key(prefix, user.plan.revision_id)
+    pinned = documents.read(BUCKET, key)
+    image = {"uri": f"1.dkr.ecr.us-west-2.amazonaws.com/mlops-{prefix}@sha256:{2:064x}", "tag": None, "source": None}
+    assert documents.write(BUCKET, key, {**pinned.content, "image": image}, etag=pinned.etag)
+
+
+def _left_by(aws, prefix: str, number: int) -> set[str]:
+    places = (image_names.build_key(prefix, f"{number:032x}", ""), f"{prefix}/images/src-{number:032x}/")
+    found = [aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=place).get("Contents", ()) for place in places]
+    return {item["Key"].rpartition("/")[2] for items in found for item in items}
 
 
 def _endpoint_by_hand(aws, url) -> str:
@@ -144,6 +174,10 @@ def test_superseded_releases_go_and_leave_their_claims(scene):
     assert {kind: scene.after[kind] for kind in COLLECTED} == {kind: {"claim.json"} for kind in COLLECTED}
     assert set(scene.result["revisions"]) == {scene.releases[kind].plan.revision_id for kind in COLLECTED}
     assert scene.result["bytes"] > 0
+
+
+def test_a_build_goes_whose_image_no_kept_release_uses(scene):
+    assert scene.builds == {1: {"claim.json"}, 2: OF_A_BUILD, 3: OF_A_BUILD}
 
 
 def test_what_is_in_use_or_needed_or_not_decided_or_newer_stays_whole(scene):

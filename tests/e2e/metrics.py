@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from slipway.metrics.catalogue import APPROVAL_DURATION, AWS_REQUESTS, RELEASE_D
 from tests.faults.injection import FaultInjection
 from tests.instance import SHORT_PATIENCE, Instance
 from tests.otlp import Received, receiver
+from tests.unit.image_samples import KEY, PREFIX
 from tools import dashboard, prometheus
 from tools.environment import OPTION_PREFIX
 from tools.settings import ROOT
@@ -85,8 +87,19 @@ def released(world) -> World:
     assert slipway.wait_end(IRIS, throttled) == "success"
     compared = slipway.api("alice").trigger("drift", {})
     assert slipway.wait_end("drift", compared) == "success"
+    refuse_an_image(slipway)
     orphan(slipway)
     return world
+
+
+def refuse_an_image(slipway: Instance) -> None:
+    """A source that is no zip ends as a build that was refused."""
+    file = slipway.include / "models" / f"{PREFIX}.yaml"
+    shutil.copy(ROOT / "include" / "models" / file.name, file)
+    dag_id = f"image_build-{PREFIX}"
+    slipway.wait_dag(dag_id)
+    answer = slipway.client("s3").put_object(Bucket=slipway.settings.bucket, Key=KEY, Body=b"no zip")
+    assert slipway.wait_end(dag_id, slipway.run_of(dag_id, answer["VersionId"])) == "failed"
 
 
 def answered(slipway: Instance, answer: str) -> str:

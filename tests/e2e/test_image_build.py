@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.inbox import subscribed
 from tests.unit.image_samples import BASE, DOCKERFILE, KEY, PREFIX, source_zip
 from tools.settings import ROOT
 from tools.supervisor import Status
@@ -118,7 +119,7 @@ def test_the_same_bytes_again_are_the_same_image_and_no_build(slipway, first_bui
 
 
 def test_a_hostile_source_is_refused_before_anything_is_built(slipway, first_build):
-    before = len(slipway.ledger(operation="StartBuild"))
+    before, inbox = len(slipway.ledger(operation="StartBuild")), subscribed(slipway, "image-news")
     run_id = uploaded(slipway, source_zip("# syntax=evil/x\nFROM ubuntu:22.04\nRUN --network=host true\n"))
     assert slipway.wait_end(DAG, run_id) == "failed"
     assert slipway.failed_tasks(DAG, run_id) == ["check_source"]
@@ -126,6 +127,10 @@ def test_a_hostile_source_is_refused_before_anything_is_built(slipway, first_bui
     for line in ("found syntax", "found ubuntu:22.04", "found --network=host"):
         assert line in log
     assert len(slipway.ledger(operation="StartBuild")) == before
+    ((subject, text),) = slipway.wait("the news of a refused source", lambda: inbox.about(run_id))
+    assert subject == f"{PREFIX}: failed"
+    assert "The build of the image failed in check_source" in text
+    assert "found ubuntu:22.04" in text
 
 
 def test_a_build_is_stopped_with_its_run_and_another_follows_when_it_is_cleared(slipway, first_build):

@@ -7,7 +7,7 @@ from typing import Any
 
 from slipway.aws.documents import S3Documents
 from slipway.command.aws import Aws
-from slipway.command.stacks import Stacks
+from slipway.command.stacks import IMAGES_STACK, Stacks
 from slipway.images.build import BuildImageOperator
 from slipway.images.check import check_source
 from slipway.images.checked import pull_source
@@ -31,7 +31,9 @@ def make_builder(aws: LocalAws) -> None:
     document = json.dumps({"Version": "2012-10-17", "Statement": everything})
     aws.client("iam").create_policy(PolicyName="slipway-model-boundary", PolicyDocument=document)
     wanted = {"ModelPrefix": PREFIX, "BuildsImage": "true", "OtherImageRepositoryArns": None}
-    Stacks(Aws(aws.client)).deploy(f"slipway-model-{PREFIX}", set_up_template("model"), wanted)
+    stacks = Stacks(Aws(aws.client))
+    stacks.deploy(IMAGES_STACK, set_up_template("images"), {})
+    stacks.deploy(f"slipway-model-{PREFIX}", set_up_template("model"), wanted)
 
 
 def upload(aws: LocalAws, data: bytes) -> str:

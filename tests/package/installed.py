@@ -61,7 +61,7 @@ print(json.dumps({
     "tasks": sorted(dag.task_dict),
     "serialized": sorted(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict),
     "template": str(paths.endpoint_template()),
-    "set_up_templates": [str(paths.set_up_template(name)) for name in ("bootstrap", "model", "labs")],
+    "set_up_templates": [str(paths.set_up_template(name)) for name in ("bootstrap", "images", "model", "labs")],
     "template_head": paths.endpoint_template().read_text()[:40],
     "deployed_template": dag.get_task("deploy_dev").template_path,
     "waiters": {service: waiters(service) for service in ("cloudformation", "sagemaker")},

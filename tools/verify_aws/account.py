@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from slipway.command.stacks import ACCOUNT_STACK
+from slipway.command.stacks import ACCOUNT_STACK, IMAGES_STACK
 from slipway.paths import set_up_template
 from tools import models
 
@@ -114,7 +114,8 @@ class Account:
     def templates(self) -> dict[str, Path]:
         """The set-up templates by their stacks' names."""
         of_models = {f"slipway-model-{prefix}": set_up_template("model") for prefix in self.prefixes}
-        return {ACCOUNT_STACK: set_up_template("bootstrap"), **of_models}
+        of_images = {IMAGES_STACK: set_up_template("images")} if self.models.images else {}
+        return {ACCOUNT_STACK: set_up_template("bootstrap"), **of_images, **of_models}
 
     def arn(self, service: str, resource: str) -> str:
         """Write the ARN of something of this account and region."""

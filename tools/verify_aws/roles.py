@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -68,7 +68,8 @@ def _role(account: Account, role: dict[str, Any]) -> Iterator[Finding]:
         ],
     )  # fmt: skip
     statements = [one for document in documents.values() for one in document["Statement"]]
-    yield _simulated(account, name, [one for one in statements if one["Effect"] == "Allow"])
+    tags = {one["Key"]: one["Value"] for one in role.get("Tags", ())}
+    yield _simulated(account, name, [one for one in statements if one["Effect"] == "Allow"], tags)
     yield _supported(account, name, statements)
 
 
@@ -92,7 +93,7 @@ def _policies(check: str, wanted: dict[str, Any], look: Any) -> Finding:
     return found
 
 
-def _simulated(account: Account, role: str, statements: list[dict[str, Any]]) -> Finding:
+def _simulated(account: Account, role: str, statements: list[dict[str, Any]], tags: Mapping[str, str]) -> Finding:
     """Have IAM judge each action of each statement on a resource that the statement names.
 
     It shows what permissions boundaries and organizations deny.
@@ -108,7 +109,11 @@ def _simulated(account: Account, role: str, statements: list[dict[str, Any]]) ->
         request = {
             "PolicySourceArn": arn,
             "ActionNames": [example(action) for action in as_list(statement["Action"])],
-            "ContextEntries": _context(statement.get("Condition", {})),
+            # A simulation does not know the role's tags, which a boundary may name.
+            "ContextEntries": [
+                *_context(statement.get("Condition", {})),
+                *(_entry(f"aws:PrincipalTag/{key}", value) for key, value in tags.items()),
+            ],
         }
         for resource in as_list(statement["Resource"]):
             where = {} if resource == "*" else {"ResourceArns": [example(resource)]}
@@ -159,7 +164,9 @@ def _context(conditions: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         for key, values in keys.items():
             first = values[0] if isinstance(values, list) else values
-            entries.append(
-                {"ContextKeyName": key, "ContextKeyValues": [example(str(first))], "ContextKeyType": "string"}
-            )
+            entries.append(_entry(key, example(str(first))))
     return entries
+
+
+def _entry(key: str, value: str) -> dict[str, Any]:
+    return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}

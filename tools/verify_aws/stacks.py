@@ -91,7 +91,7 @@ def checks(account: Account) -> Iterator[Finding]:
             lambda stack=stack: _live_template(account, stack),  # type: ignore[misc]
         )
     yield from _endpoint_template(account)
-    for path in (*map(set_up_template, ("bootstrap", "labs", "model")), endpoint_template()):
+    for path in (*map(set_up_template, ("bootstrap", "images", "labs", "model")), endpoint_template()):
         yield _valid(account, path)
     for kind, readable in READABLE.items():
         yield compare(

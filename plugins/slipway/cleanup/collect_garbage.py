@@ -39,12 +39,14 @@ class Garbage:
 
     :param releases: the superseded releases with their objects, by revision id
     :param resources: models and endpoint configs that nothing uses
+    :param builds: what builds of its image have left that nothing needs: places with their objects
     :param stacks: the model's stacks as they were
     :param kept: how many releases are kept
     """
 
     releases: dict[str, tuple[Past, list[StoredObject]]]
     resources: list[Resource]
+    builds: list[tuple[str, list[StoredObject]]]
     stacks: list[Stack]
     kept: int
 
@@ -125,7 +127,7 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
             return {}
         survey = Survey(plan.prefix, plan.home_bucket, self.aws_conn_id, runs.goes_on)
         garbage = self._find(survey, plan)
-        if not garbage.releases and not garbage.resources:
+        if not (garbage.releases or garbage.resources or garbage.builds):
             self.log.info("There is nothing to collect")
             return garbage.removed([], [], 0)
         collected: dict[str, Any] = {}
@@ -160,12 +162,14 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         return Garbage(
             {one.revision_id: (one, objects) for one in gone if (objects := folders[one.revision_id].objects)},
             survey.unused(tagged, in_use),
+            survey.superseded_builds(set(folders) - {one.revision_id for one in gone}, plan.sequence),
             stacks,
             len(folders) - len(gone),
         )
 
     def _remove(self, survey: Survey, garbage: Garbage) -> dict[str, Any]:
         freed = sum(self._remove_release(survey, past, folder) for past, folder in garbage.releases.values())
+        freed += sum(self._remove_objects(survey, where, objects) for where, objects in garbage.builds)
         removed = [one for one in garbage.resources if self._remove_unused(survey, one)]
         self.log.info("Collected %d releases, %d bytes; kept %d", len(garbage.releases), freed, garbage.kept)
         return garbage.removed(list(garbage.releases), removed, freed)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Self
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.documents import Document, S3Documents
 from slipway.aws.s3 import S3Hook, StoredObject
 from slipway.formats.stored import known_or_new, versioned
@@ -86,6 +86,8 @@ class ReleaseFolders:
         self._documents = documents
         self._home = names.release_prefix(prefix, "")[:-1]
         self.of_a_release = re.compile(rf"{re.escape(self._home)}([0-9a-f]{{32}})/(.+)")
+        # What builds of the model's image have left, where all objects were listed: nothing finds out by itself.
+        self.builds: dict[str, list[StoredObject]] = {}
         # What `read` has found: the document, when all were listed if that is remembered, and the oldest object's time.
         self._document = Document()
         self._whole: str | None = None
@@ -107,6 +109,7 @@ class ReleaseFolders:
         if not (before.listed and before.oldest) or now - datetime.fromisoformat(before.listed) >= _LISTED_EVERY:
             objects = self._s3.objects(self._bucket, self._home)
             found = self._by_release(objects)
+            self.builds = self._by_release(objects, image_names.builds_of(self._prefix))
             self._oldest = min((item.modified for folder in found.values() for item in folder), default=None)
             self._whole = now.isoformat() if len(objects) > _FEW else None
             return {revision_id: Folder(partial(list, folder)) for revision_id, folder in found.items()}
@@ -138,11 +141,14 @@ class ReleaseFolders:
         objects = self._s3.objects(self._bucket, names.release_prefix(self._prefix, revision_id))
         return self._by_release(objects).get(revision_id, [])
 
-    def _by_release(self, objects: Iterable[StoredObject]) -> dict[str, list[StoredObject]]:
+    def _by_release(self, objects: Iterable[StoredObject], prefix: str | None = None) -> dict[str, list[StoredObject]]:
+        """Sort objects by the release, or by the build if that is the prefix, that has left them; without claims."""
+        prefix = prefix or self._prefix
+        of_one = re.compile(rf"{re.escape(names.release_prefix(prefix, '')[:-1])}([0-9a-f]{{32}})/.+")
         found: defaultdict[str, list[StoredObject]] = defaultdict(list)
         for item in objects:
-            match = self.of_a_release.fullmatch(item.key)
-            if match and item.key != names.claim_key(self._prefix, match[1]):
+            match = of_one.fullmatch(item.key)
+            if match and item.key != names.claim_key(prefix, match[1]):
                 found[match[1]].append(item)
         return dict(found)
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.s3 import StoredObject, uri
 from slipway.errors import SlipwayError
 from slipway.model.config import ModelConfig
@@ -65,9 +65,13 @@ def kept_objects(model: ModelConfig, resolve: Callable[[str], str], objects: Obj
             yield Kept(what, uri(bucket, prefix), size, f"{command} {shlex.quote(uri(bucket, prefix))}")
     if model.image:
         sources = f"image_builds/{model.prefix}/"
-        if size := _size(objects, bucket, sources):
-            place = uri(bucket, sources)
-            yield Kept("the sources of its images", place, size, f"{_REMOVE_ALL} {shlex.quote(place)}")
+        for what, prefix in (
+            ("the sources of its images", sources),
+            ("lists of what is in its images", image_names.packages_folder(model.prefix)),
+        ):
+            if size := _size(objects, bucket, prefix):
+                place = uri(bucket, prefix)
+                yield Kept(what, place, size, f"{_REMOVE_ALL} {shlex.quote(place)}")
         repository = model.image.repository
         yield Kept("the container images, which the record refers to", repository, "", f"{_REMOVE_IMAGES} {repository}")
     for place in map(resolve, model.policy.s3_prefixes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -106,6 +106,54 @@ def superseded(past: Sequence[Past], sequence: str, in_use: InUse, kept: Collect
         and one.package_arn not in kept
         and not any(in_use.has_below(folder) for folder in (one.home, *one.outputs))
     ]
+
+
+@dataclass(frozen=True)
+class PastBuild:
+    """One build of a model's container image that has left more than a claim.
+
+    :param sequence: its place in the order of uploads, ISO 8601; None if its claim names none
+    :param goes_on: whether its run has not ended
+    :param digest: of its image; None if it has recorded none
+    :param tag: of its image; None if it has recorded none
+    """
+
+    revision_id: str
+    sequence: str | None
+    goes_on: bool
+    digest: str | None = None
+    tag: str | None = None
+
+
+def superseded_builds(builds: Iterable[PastBuild], sequence: str, needed: Collection[str]) -> list[PastBuild]:
+    """Choose the builds whose documents nothing needs: those whose image no kept release uses.
+
+    :param builds: those that have left something
+    :param sequence: the sequence of the release that collects; newer uploads stay
+    :param needed: the digests of the kept releases' images, and of the newest image
+    """
+    moment = datetime.fromisoformat(sequence)
+    return [
+        one
+        for one in builds
+        if one.sequence is not None
+        and datetime.fromisoformat(one.sequence) < moment
+        and not one.goes_on
+        and one.digest not in needed
+    ]
+
+
+def left_lists(lists: Mapping[str, str], builds: Iterable[PastBuild]) -> list[str]:
+    """Choose the lists of packages that belong to no build.
+
+    A build that has recorded nothing yet may still read its list, so all stay as long as there is one.
+
+    :param lists: the tag of each list's image, by the list's key
+    :param builds: those that stay
+    :returns: keys
+    """
+    tags = {one.tag for one in builds}
+    return [] if None in tags else [key for key, tag in lists.items() if tag not in tags]
 
 
 def _short(name: str) -> str:

@@ -20,6 +20,7 @@ from slipway.aws.stacks import Stack
 from slipway.aws.tagging import TaggedResourcesHook
 from slipway.cleanup import rules
 from slipway.cleanup.account import AccountSurvey
+from slipway.cleanup.builds import BuildFolders
 from slipway.cleanup.folders import MARGIN, Folders, ReleaseFolders
 from slipway.cleanup.rules import InUse, Past
 from slipway.deployment import history
@@ -28,6 +29,7 @@ from slipway.errors import PermanentError
 from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION
+from slipway.request.uploader import image_of
 from slipway.source.claims import Claim
 from slipway.stages import sequences
 from slipway.states import Environment, ModelApprovalStatus
@@ -66,6 +68,7 @@ class Survey:
         )
         self._cloudformation = CloudFormationHook(aws_conn_id=aws_conn_id)
         self._goes_on = goes_on
+        self._builds = BuildFolders(prefix, bucket, self.s3, self._documents, goes_on)
         self._packages: dict[str, Mapping[str, Any]] = {}
 
     def folders(self, own: str) -> Folders:
@@ -123,6 +126,27 @@ class Survey:
         """
         candidates = rules.superseded(list(past), sequence, in_use, kept)
         return rules.superseded(list(map(self._with_outputs, candidates)), sequence, in_use, kept)
+
+    def superseded_builds(self, kept: Iterable[str], sequence: str) -> list[tuple[str, list[StoredObject]]]:
+        """Find what builds of the model's image have left that nothing needs, where all objects were listed.
+
+        :param kept: the ids of the releases that stay
+        :param sequence: the sequence of the release that collects
+        :returns: places with the objects that may be removed from them
+        """
+        try:
+            return self._builds.superseded(self._folders.builds, sequence, lambda: set(self._images(kept)))
+        except PermanentError as error:
+            log.warning("%s. Everything that builds of images have left is kept", error.problem)
+            return []
+
+    def _images(self, releases: Iterable[str]) -> Iterator[str]:
+        """Return the digests of the images that releases use."""
+        for one in releases:
+            key = names.revision_key(self.prefix, one)
+            content = self._documents.read(self.bucket, key).content
+            if content and (image := image_of(content, uri(self.bucket, key))):
+                yield image.uri.rpartition("@")[2]
 
     def _with_outputs(self, past: Past) -> Past:
         try:

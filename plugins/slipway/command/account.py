@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.command.aws import Aws, Caller
 from slipway.command.findings import Finding, State, looking, not_checked, ok, problem, unknown
 from slipway.command.set_up import endpoint_template_key
-from slipway.command.stacks import ACCOUNT_STACK, Stacks
+from slipway.command.stacks import ACCOUNT_STACK, IMAGES_STACK, Stacks
 
 if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
@@ -66,6 +66,12 @@ def _stacks(aws: Aws, caller: Caller, models: list[ModelConfig]) -> Iterator[Fin
         yield ok(about, "Airflow may deploy that of this version")
     else:
         yield problem(about, "Airflow may deploy that of another version only", _BOOTSTRAP)
+    if any(model.image for model in models):
+        about = f"the stack {IMAGES_STACK}"
+        if stacks.parameters(IMAGES_STACK) is None:
+            yield problem(about, "it is not there: no model may build an image", _BOOTSTRAP)
+        else:
+            yield ok(about, "the boundary of the roles that build images")
     for model in models:
         stack = f"slipway-model-{model.prefix}"
         if stacks.parameters(stack) is None:

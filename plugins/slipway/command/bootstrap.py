@@ -40,9 +40,9 @@ def bootstrap(
     """Make or update what Slipway needs in your AWS account.
 
     The stack slipway-bootstrap has the bucket, the queue, the topic, and the roles of Airflow and CloudFormation; each
-    model has a stack with its own roles. The changes are shown, and you are asked before each stack is changed. Run it
-    again for a new model file, and before Airflow gets a new version of Slipway. It needs credentials of an
-    administrator.
+    model has a stack with its own roles, and slipway-images limits those that build images. The changes are shown, and
+    you are asked before each stack is changed. Run it again for a new model file, and before Airflow gets a new version
+    of Slipway. It needs credentials of an administrator.
     """
     output, aws = Output(as_json=as_json), Aws()
     caller, made = aws.caller, _Made(Stacks(aws), output, yes=yes)

@@ -1,15 +1,18 @@
-"""What an account needs: its own stack, the template of endpoints in its bucket, and a stack for each model."""
+"""What an account needs: its own stack, the template of endpoints in its bucket, and a stack for each model.
+
+Where a model builds a container image, there is one more stack before the models': that of images.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from slipway.command.aws import Aws
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
-from slipway.command.stacks import ACCOUNT_STACK, LABS_STACK, Stacks
+from slipway.command.stacks import ACCOUNT_STACK, IMAGES_STACK, LABS_STACK, Stacks
 from slipway.names import template_key
 from slipway.paths import endpoint_template, set_up_template
 
@@ -59,11 +62,9 @@ def set_up(
     with aws.calling("The template of endpoints cannot be uploaded", f"s3://{bucket}/{key}"):
         aws.client("s3").put_object(Bucket=bucket, Key=key, Body=endpoint_template().read_bytes())
     problems = []
-    for prefix in prefixes:
-        builds = "true" if prefix in images else "false"
-        of_model = {"ModelPrefix": prefix, "OtherImageRepositoryArns": None, "BuildsImage": builds}
+    for stack, template, of_stack in _of_models(prefixes, images):
         try:
-            deploy(f"slipway-model-{prefix}", set_up_template("model"), of_model)
+            deploy(stack, set_up_template(template), of_stack)
         except CommandError as error:
             # Others would fail by the same: no access, no answer, or a person who said no.
             if error.code is not Exit.FAILED:
@@ -72,6 +73,17 @@ def set_up(
     if labs_principal:
         deploy(LABS_STACK, set_up_template("labs"), {"LabsPrincipalArn": labs_principal})
     return problems
+
+
+def _of_models(prefixes: Iterable[str], images: Collection[str]) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+    """Return what models need, in order: the name of each stack, that of its template, and its parameters."""
+    if images:
+        # Roles of models refer to it. Without it the stacks of these models fail, and no others.
+        yield IMAGES_STACK, "images", {}
+    for prefix in prefixes:
+        builds = "true" if prefix in images else "false"
+        parameters = {"ModelPrefix": prefix, "OtherImageRepositoryArns": None, "BuildsImage": builds}
+        yield f"slipway-model-{prefix}", "model", parameters
 
 
 def endpoint_template_key() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from slipway.command.aws import Aws
 from slipway.command.errors import CommandError
 
-ACCOUNT_STACK, LABS_STACK = "slipway-bootstrap", "slipway-labs"
+ACCOUNT_STACK, IMAGES_STACK, LABS_STACK = "slipway-bootstrap", "slipway-images", "slipway-labs"
 POLL_SECONDS = 1.0
 # How CloudFormation says that a change set would change nothing.
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from slipway.deployment import drift_watch
 from slipway.live import alarms, snapshot
 from slipway.model.files import load_models
-from slipway.names import DAG_TAG, DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, RELEASE_TAG
+from slipway.names import DAG_TAG, DRIFT_DAG_ID, IMAGE_TAG, INTAKE_DAG_ID, LIVE_DAG_ID, RELEASE_TAG
 from slipway.paths import models_folder
 from slipway.source import uploads
 from slipway.training.owner import INSTANCE_VARIABLE
@@ -75,14 +75,15 @@ def slipways_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
     return {*connection.scalars(tagged), *(asked & {TEST_DAG_ID})}
 
 
-def release_dags(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
-    """Find the DAGs of models among some.
+def dags_with_news(dag_ids: Iterable[Any], connection: Connection) -> set[str]:
+    """Find the DAGs whose failed runs people are told of, among some: those that release a model or build its image.
 
     :param dag_ids: any DAG ids
     :param connection: the connection of the write that is checked
     """
     own = slipways_dags(dag_ids, connection)
-    return set(connection.scalars(select(DagTag.dag_id).where(DagTag.name == RELEASE_TAG, DagTag.dag_id.in_(own))))
+    tagged = select(DagTag.dag_id).where(DagTag.name.in_((RELEASE_TAG, IMAGE_TAG)), DagTag.dag_id.in_(own))
+    return set(connection.scalars(tagged))
 
 
 def slipways_assets(asset_ids: Iterable[Any], connection: Connection) -> dict[int, str]:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def tell_marked(caller: Caller, changes: Iterable[Any], session: Session) -> None:
-    """Ask for the failure callback of each release that a person marks failed.
+    """Ask for the failure callback of each release and each build of an image that a person marks failed.
 
     :param caller: who does it
     :param changes: what is about to be written
@@ -40,9 +40,9 @@ def tell_marked(caller: Caller, changes: Iterable[Any], session: Session) -> Non
         and one.state == DagRunState.FAILED
         and inspect(one).attrs["_state"].history.has_changes()
     ]
-    releases = belongings.release_dags({one.dag_id for one in marked}, session.connection()) if marked else set()
+    told = belongings.dags_with_news({one.dag_id for one in marked}, session.connection()) if marked else set()
     for run in marked:
-        if run.dag_id not in releases:
+        if run.dag_id not in told:
             continue
         # News never keeps a person from marking a run.
         try:

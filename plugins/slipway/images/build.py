@@ -47,8 +47,6 @@ _CLOCKS = timedelta(minutes=5)
 _QUEUED_MINUTES = 30
 _MARGIN_SECONDS = 600
 _LOG_LINES = 20
-# What the build puts beside the image; the buildspec in command/cfn/model.yaml writes it.
-PACKAGES = "packages.json"
 
 
 @dataclass(frozen=True)
@@ -237,7 +235,7 @@ class BuildImageOperator(TaskErrors, BaseOperator):
         return EcrImage(aws.account, aws.region, registry_domain(aws.partition), self.repository).address
 
     def _packages_folder(self, source: CheckedSource) -> str:
-        return f"{self.model.prefix}/images/{source.tag}"
+        return f"{image_names.packages_folder(self.model.prefix)}{source.tag}"
 
     def _wait(self, source: CheckedSource, build: Mapping[str, Any], owner: JobOwner) -> NoReturn:
         limit_seconds = (self.bounds.timeout_minutes + _QUEUED_MINUTES) * 60 + _MARGIN_SECONDS
@@ -294,5 +292,5 @@ class BuildImageOperator(TaskErrors, BaseOperator):
             pushed_at=image.pushed_at.isoformat(),
             size_bytes=image.size_bytes,
             build_id=note.build_id if note else None,
-            packages=f"s3://{source.bucket}/{self._packages_folder(source)}/{PACKAGES}",
+            packages=f"s3://{source.bucket}/{self._packages_folder(source)}/{image_names.PACKAGES_FILE}",
         ).to_xcom()

@@ -14,16 +14,16 @@ from slipway.host import log_fields
 from slipway.host.task_errors import with_error_block
 from slipway.images.build import BuildImageOperator
 from slipway.images.checked import CHECK_SOURCE, pull_source
+from slipway.images.news import RECORD, on_failure, on_success
 from slipway.images.scan import BUILD, SCAN, ScanImageOperator
 from slipway.images.source import ImageSourceSensor
 from slipway.model.config import ModelConfig
 from slipway.model.image import OwnImage
 from slipway.model.pipelines import STALE_TAG, Pipeline, Stale
-from slipway.names import DAG_TAG
+from slipway.names import DAG_TAG, IMAGE_TAG
 from slipway.plan import result_needed
 from slipway.source import form
 
-IMAGE_TAG = "image"
 # For failures that the hooks do not wait out. Errors that a retry cannot fix fail a task at once.
 _RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
@@ -52,6 +52,8 @@ def _build(model: ModelConfig, image: OwnImage, stale: Stale | None) -> DAG:
         is_paused_upon_creation=False,
         default_args=_RETRIES,
         tags=[DAG_TAG, IMAGE_TAG, *([STALE_TAG] if stale else [])],
+        on_failure_callback=on_failure(model),
+        on_success_callback=on_success(model),
         doc_md=_documentation(model, key),
     ) as dag:
 
@@ -64,7 +66,7 @@ def _build(model: ModelConfig, image: OwnImage, stale: Stale | None) -> DAG:
             log_fields.bind({"model": model.prefix})
             return check_source(model, image.build, pull_revision(get_current_context())).to_xcom()
 
-        @task(task_id="record", multiple_outputs=False, outlets=[asset])
+        @task(task_id=RECORD, multiple_outputs=False, outlets=[asset])
         @with_error_block
         def record() -> dict[str, Any]:
             from slipway.aws.documents import S3Documents

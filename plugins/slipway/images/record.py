@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slipway import names
+from slipway import image_names, names
 from slipway.aws.documents import S3Documents, reading
 from slipway.aws.s3 import bucket_and_key, uri
 from slipway.errors import PermanentError
 from slipway.formats.stored import known, versioned
+from slipway.images.bill_of_materials import MEDIA_TYPE, Package, bill_of_materials, debian_packages, python_packages
 from slipway.images.checked import CheckedSource
 
 log = logging.getLogger(__name__)
 
-_RECORD = "image.json"
-# The image has written it, and it is part of a document that every later release and build reads.
 _PACKAGES_MAX_BYTES = 512 * 1024
-_MAX_PACKAGES = 2000
-# https://packaging.python.org/en/latest/specifications/name-normalization/ and version-specifiers/
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_VERSION = re.compile(r"[A-Za-z0-9._!+-]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +35,7 @@ class ImageRecord:
     :param packages: its Python packages and their versions; None where the build has left no list
     :param build_id: CodeBuild's; None where an image of the same bytes was there
     :param run: the Airflow run that has recorded it
+    :param bill_of_materials: S3 URI of all its packages, as CycloneDX; None where the build has left no list
     """
 
     uri: str
@@ -55,6 +50,7 @@ class ImageRecord:
     packages: dict[str, str] | None
     build_id: str | None
     run: dict[str, str]
+    bill_of_materials: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -80,7 +76,7 @@ def record_image(
     :returns: what the run's XCom and the asset's event say
     :raises slipway.errors.AwsError: when a call fails
     """
-    revision = source.revision
+    revision, packages = source.revision, _packages(built["packages"], documents)
     record = ImageRecord(
         uri=built["uri"],
         digest=built["digest"],
@@ -98,11 +94,12 @@ def record_image(
         pushed_at=built["pushed_at"],
         size_bytes=built["size_bytes"],
         findings=dict(findings),
-        packages=_packages(built["packages"], documents),
+        packages=None if packages is None else {one.name: one.version for one in packages},
         build_id=built["build_id"],
         run=dict(run),
+        bill_of_materials=None if packages is None else _keep_bill(source, built, packages, documents),
     )
-    key = source.key_of(_RECORD)
+    key = source.key_of(image_names.RECORD_FILE)
     # Where it exists, an earlier attempt of this task has written it.
     documents.write(source.bucket, key, record.to_json(), etag=None)
     newest = _make_newest(source, record, documents)
@@ -114,6 +111,7 @@ def record_image(
         "source_version": revision.version_id,
         "findings": record.findings,
         "packages": len(record.packages or ()),
+        "bill_of_materials": record.bill_of_materials,
         "record": uri(source.bucket, key),
         "newest": newest,
     }
@@ -135,22 +133,28 @@ def _make_newest(source: CheckedSource, record: ImageRecord, documents: S3Docume
             return True
 
 
-def _packages(place: str, documents: S3Documents) -> dict[str, str] | None:
-    """Read the list that the build has left, as ``pip list --format json`` writes it.
+def _keep_bill(source: CheckedSource, built: Mapping[str, Any], python: list[Package], documents: S3Documents) -> str:
+    """Write the image's bill of materials unless an earlier attempt has, and return its S3 URI."""
+    bucket, key = bucket_and_key(built["packages"])
+    place = f"{key.rpartition('/')[0]}/{image_names.DEBIAN_FILE}"
+    try:
+        listed = documents.s3.read_version(bucket, place, max_bytes=_PACKAGES_MAX_BYTES)
+        debian = debian_packages(listed.decode(errors="replace"))
+    except PermanentError as error:
+        log.info("The bill of materials has no packages of Debian: %s", error)
+        debian = []
+    bill = bill_of_materials(built["uri"], built["digest"], [*python, *debian])
+    data = f"{json.dumps(bill, indent=1)}\n".encode()
+    documents.s3.put_if_absent(source.bucket, source.key_of(image_names.BILL_FILE), data, content_type=MEDIA_TYPE)
+    return uri(source.bucket, source.key_of(image_names.BILL_FILE))
 
-    It is what the image says about itself, so nothing is decided by it.
-    https://pip.pypa.io/en/stable/cli/pip_list/#cmdoption-format
-    """
+
+def _packages(place: str, documents: S3Documents) -> list[Package] | None:
+    """Read the list of Python packages that the build has left; None where there is none."""
     bucket, key = bucket_and_key(place)
     try:
-        listed = json.loads(documents.s3.read_version(bucket, key, max_bytes=_PACKAGES_MAX_BYTES))
-        found = {one["name"]: one["version"] for one in listed}
-        if len(found) > _MAX_PACKAGES or not all(
-            _NAME.fullmatch(name) and _VERSION.fullmatch(version) for name, version in found.items()
-        ):
-            raise ValueError(f"it is no list of at most {_MAX_PACKAGES} names and versions")
+        return python_packages(json.loads(documents.s3.read_version(bucket, key, max_bytes=_PACKAGES_MAX_BYTES)))
     # Python's parser needs a level of its stack for each level of the document.
     except (PermanentError, ValueError, TypeError, KeyError, RecursionError) as error:
         log.warning("The image's packages are not recorded: %s", error)
         return None
-    return found

@@ -91,8 +91,15 @@ ORPHANED_JOBS = Metric(
     "slipway.orphaned_jobs",
     Kind.COUNTER,
     "{job}",
-    "Training jobs that nobody waited for any more, which the reaper has stopped.",
-    ("model",),
+    "Training jobs and builds that nobody waited for any more, which a reaper has stopped. kind: training, build.",
+    ("model", "kind"),
+)
+IMAGE_BUILDS = Metric(
+    "slipway.image.builds",
+    Kind.COUNTER,
+    "{build}",
+    "Runs that were to build an image, by their end. outcome: recorded, refused, failed.",
+    ("model", "outcome"),
 )
 DRIFT_FINDINGS = Metric(
     "slipway.drift.findings",
@@ -116,6 +123,7 @@ METRICS = (
     APPROVAL_DURATION,
     AWS_REQUESTS,
     ORPHANED_JOBS,
+    IMAGE_BUILDS,
     DRIFT_FINDINGS,
     LIVE_COST,
 )

@@ -1,5 +1,7 @@
 """News about how releases end: failed, superseded and, where the model file asks for it, released.
 
+Builds of images tell of their failures in the same way (images/news.py).
+
 A task that knows why its release ends sends the message itself and marks its error as told. What fails a run in any
 other way, such as a killed worker, reaches the DAG's callback, which Airflow's DAG processor calls once for each run
 that has failed. For a run that a person marks failed, the guard asks for that callback.
@@ -82,28 +84,41 @@ def _ended(
         tell(model, context)
 
 
+def kept_failure(context: Context) -> Mapping[str, Any]:
+    """Return what the task that has failed kept about its error, as host.task_errors writes it; empty if nothing."""
+    ti: Any = context.get("ti")
+    return (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}
+
+
 def _outcome(context: Context, *, failed: bool) -> str:
     """Say how a run ended: Airflow knows only failed and success, which a superseded run has too."""
     ti: Any = context.get("ti")
     if failed:
-        failure = (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}
-        return "rejected" if failure.get("kind") == Rejected.__name__ else "failed"
+        return "rejected" if kept_failure(context).get("kind") == Rejected.__name__ else "failed"
     if ti is None or not ti.xcom_pull(task_ids=_LAST_TEST):
         return "superseded"
     return "rolled_back" if _rolls_back(context) else "released"
 
 
 def _tell_failed(model: ModelConfig, context: Context) -> None:
-    """Tell people that a run has failed, unless the task that failed has told them."""
+    tell_failed("roll-back" if _rolls_back(context) else "release", model, context)
+
+
+def tell_failed(kind: str, model: ModelConfig, context: Context) -> None:
+    """Tell people that a run has failed, unless the task that failed has told them.
+
+    :param kind: what the run is
+    :param model: the model whose people are told
+    :param context: the callback's context
+    """
     ti: Any = context.get("ti")
-    kind = "roll-back" if _rolls_back(context) else "release"
     reason = str(context.get("reason") or "")
     if reason.startswith(_MARKED):
         what = f"The {kind} was {reason}"
         fix = "ask that person why; to go on, clear the tasks that were failed or skipped, or upload the zip again"
         message = _message(context, Notice.FAILED, what, {"why": f"the run was {reason}"}, fix, model=model.prefix)
         return Notices.of_news(model).send_from_callback(message, context, model.aws_conn_id)
-    failure = (ti and ti.xcom_pull(task_ids=ti.task_id, key=FAILURE)) or {}
+    failure = kept_failure(context)
     if failure.get("told"):
         return
     what = f"The {kind} failed in {ti.task_id}" if ti else f"The {kind} failed before any of its tasks"

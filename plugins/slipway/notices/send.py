@@ -47,6 +47,7 @@ class Notice(StrEnum):
     FAILED = "failed"
     RELEASED = "released"
     ORPHANED = "orphaned job stopped"
+    ORPHANED_BUILD = "orphaned build stopped"
     ALARM = "alarm"
 
 

@@ -6,6 +6,7 @@ that people approve.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -95,7 +96,16 @@ def read_image(document: bytes, resource: str) -> PinnedImage | None:
     :returns: None where it was used by its name
     :raises UnreadableDocument: when they are no such document
     """
-    content = content_of(document, resource)
+    return image_of(content_of(document, resource), resource)
+
+
+def image_of(content: Mapping[str, Any], resource: str) -> PinnedImage | None:
+    """Read which image a release began with, as `read_image`, from the document's content.
+
+    :param content: the document
+    :param resource: its S3 URI
+    :raises UnreadableDocument: when it is no such document
+    """
     with reading(resource):
         return known(PinnedImage, content[_IMAGE]) if content.get(_IMAGE) else None
 

@@ -93,7 +93,7 @@ def reap(
     for job, owner in OrphanSearch(hook, tasks).find(airflow):
         if stop_and_mark(hook, job.name, owner):
             log.warning("Stopped %s: %s of %s in %s no longer waits for it", job.name, *owner.task)
-            record(ORPHANED_JOBS, 1, model=owner.dag_id)
+            record(ORPHANED_JOBS, 1, model=owner.dag_id, kind="training")
             if notify:
                 notify(job.name, owner)
             stopped.append(job.name)

@@ -14,6 +14,7 @@ from local_aws.compute.docker.registry import push_files, reference
 from local_aws.compute.engine import engine as engines
 from local_aws.compute.engine.command_lines import LABEL
 from local_aws.compute.engine.images import name_of
+from slipway.images.bill_of_materials import debian_packages
 from tests.compose import images
 from tests.compose.engine import CONFIGURATION
 from tests.conftest import ROOT
@@ -35,6 +36,9 @@ COMMANDS = (
     "docker build --tag $IMAGE .",
     "docker run --rm --network none --entrypoint python $IMAGE -m pip list --format json > packages.json",
     "cat packages.json",
+    "docker run --rm --network none --entrypoint sh $IMAGE -c '. /etc/os-release && dpkg-query --show --showformat "
+    """"$ID $VERSION_CODENAME \\${Package} \\${Version} \\${Architecture}\\n"' > packages.debian""",
+    "cat packages.debian",
     "docker push $IMAGE",
     "docker inspect --format '{{index .RepoDigests 0}}' $IMAGE",
 )
@@ -137,6 +141,7 @@ def job(image, **changes):
 def test_the_example_is_built_trained_and_served(aws, engine, forest):
     image, lines = forest
     assert any('"name": "scikit-learn"' in line for line in lines)
+    assert "libc6" in {one.name for one in debian_packages("\n".join(lines))}
     sagemaker = aws.client("sagemaker")
     request = job(image, EnableNetworkIsolation=True)
     sagemaker.create_training_job(**request)

@@ -71,6 +71,32 @@ class TestARoleWithABoundary:
             for kind, arn in (("training", MODELS), ("endpoint", MODELS), ("approver", APPROVERS))
         }
 
+    def test_a_role_that_builds_images_is_kept_to_its_own_model_by_its_tag(self, aws):
+        """Whatever its policies allow: the boundary reads which model it is for from the role's tag."""
+        iam, name = aws.client("iam"), "slipway-build-iris-forest"
+        role = iam.get_role(RoleName=name)["Role"]
+        assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == f"{POLICY}/slipway-build-boundary"
+        iam.put_role_policy(RoleName=name, PolicyName="more", PolicyDocument=allowing("s3:*", "ecr:*", "iam:*"))
+        person = user_of(aws, "builder")
+        arn = iam.get_user(UserName="builder")["User"]["Arn"]
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust(arn))
+        build, source = session_of(aws, person("sts"), name, "builder"), "releases/iris-model/images/1/image.zip"
+        build("s3").put_object(Bucket=BUCKET, Key="iris-forest/images/src-1/packages.json", Body=b"[]")
+        build("ecr").initiate_layer_upload(repositoryName="mlops-iris-forest")
+        build("ecr").get_authorization_token()
+        for call, parameters in (
+            (build("s3").put_object, {"Bucket": BUCKET, "Key": "iris-model/images/src-1/packages.json", "Body": b"[]"}),
+            (build("s3").put_object, {"Bucket": BUCKET, "Key": "iris-forest/input/train/x.csv", "Body": b"x"}),
+            (build("s3").get_object, {"Bucket": BUCKET, "Key": source}),
+            (build("ecr").initiate_layer_upload, {"repositoryName": "mlops-iris-model"}),
+            (build("iam").list_roles, {}),
+        ):
+            assert "permissions boundary" in refused(call, **parameters)["Message"]
+        # Without the tag it is nobody's.
+        iam.untag_role(RoleName=name, TagKeys=["slipway:model-prefix"])
+        own = {"Bucket": BUCKET, "Key": "iris-forest/images/src-1/packages.json", "Body": b"[]"}
+        assert "permissions boundary" in refused(build("s3").put_object, **own)["Message"]
+
     def test_is_allowed_what_both_its_policies_and_the_boundary_allow(self, aws, training):
         aws.client("s3").put_object(Bucket=BUCKET, Key="iris-model/input/train/x.csv", Body=b"x")
         assert training("s3").get_object(Bucket=BUCKET, Key="iris-model/input/train/x.csv")["Body"].read() == b"x"

@@ -289,6 +289,26 @@ def test_refused_request(sagemaker, changes, text):
     )
 
 
+def test_an_image_that_is_not_in_its_repository_is_refused(local_aws, sagemaker):
+    """https://github.com/aws/amazon-sagemaker-examples/issues/2450 and 2534 have the texts."""
+    repository, digest = unique("images"), f"sha256:{'a' * 64}"
+    registry = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
+    tagged, exact = f"{registry}/{repository}:1", f"{registry}/{repository}@{digest}"
+    pulls = f"and role {ROLE} has proper pull permissions for SageMaker: ecr:BatchCheckLayerAvailability, "
+    cases = [(tagged, f"Cannot find repository: {repository} in registry ID: 123456789012 Please check")]
+    cases += [
+        (tagged, f"Cannot find the requested image: {tagged} with tag: 1 and digest: null. Please check"),
+        (exact, f"Cannot find the requested image: {exact} with tag: null and digest: {digest}. Please check"),
+    ]
+    for number, (image, text) in enumerate(cases):
+        if number == 1:
+            local_aws.client("ecr").create_repository(repositoryName=repository)
+        specification = {"TrainingImage": image, "TrainingInputMode": "File"}
+        request = training_request(unique("no-image"), PREFIX, AlgorithmSpecification=specification)
+        for part in (text, pulls):
+            refused(lambda request=request: sagemaker.create_training_job(**request), "ValidationException", part)
+
+
 def test_list_filters_sorts_and_pages(local_aws, sagemaker):
     group = unique("listed")
     names = [f"{group}-{letter}" for letter in "abc"]

@@ -13,8 +13,9 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from slipway.guard import belongings
 from slipway.guard.caller import Caller, current_caller
-from tests.unit.guard.real_server import IRIS, RUN
+from tests.unit.guard.real_server import FOREIGN, IRIS, RUN
 
 
 @pytest.fixture
@@ -60,6 +61,11 @@ def test_a_run_that_no_task_has_begun(session):
 def test_only_releases_that_are_marked_failed(session):
     assert marks(session, "live", DagRunState.FAILED) == []
     assert marks(session, IRIS, DagRunState.QUEUED) == []
+
+
+def test_builds_of_images_are_told_as_releases_are(session):
+    asked = {IRIS, "image_build-iris-forest", "live", FOREIGN}
+    assert belongings.dags_with_news(asked, session.connection()) == {IRIS, "image_build-iris-forest"}
 
 
 def test_a_mark_by_nobody_is_the_schedulers(session):

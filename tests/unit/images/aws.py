@@ -104,3 +104,9 @@ class Documents:
         if key not in self.objects:
             raise PermanentError("The object does not exist", resource=key)
         return self.objects[key]
+
+    def put_if_absent(self, bucket: str, key: str, data: bytes, *, content_type: str) -> bool:
+        if key in self.objects:
+            return False
+        self.objects[key] = data
+        return True

@@ -34,7 +34,7 @@ BUILT = {
     "pushed_at": "2026-05-01T12:00:00+00:00",
     "size_bytes": 1000,
     "build_id": "p:1",
-    "packages": f"s3://{BUCKET}/packages.json",
+    "packages": f"s3://{BUCKET}/lists/packages.json",
 }
 RUN = {"dag_id": "image_build-iris-forest", "run_id": "s3__1", "url": "http://airflow/1"}
 NEWEST = names.newest_image_key(PREFIX)
@@ -43,7 +43,9 @@ NEWEST = names.newest_image_key(PREFIX)
 @pytest.fixture
 def documents():
     found = Documents()
-    found.objects["packages.json"] = b'[{"name": "scikit-learn", "version": "1.7"}, {"name": "pip", "version": "25"}]'
+    found.objects["lists/packages.json"] = (
+        b'[{"name": "scikit-learn", "version": "1.7"}, {"name": "pip", "version": "25"}]'
+    )
     return found
 
 
@@ -69,6 +71,16 @@ def test_says_what_the_image_is_and_where_it_comes_from(documents):
         "uploader": "ada",
     }
     assert documents.kept[NEWEST] == kept
+
+
+def test_keeps_a_bill_of_materials_beside_it(documents):
+    documents.objects["lists/packages.debian"] = b"debian bookworm adduser 3.134 all\n\xff\n"
+    found = record(documents)
+    key = SOURCE.key_of("bill.cdx.json")
+    assert found["bill_of_materials"] == documents.kept[NEWEST]["bill_of_materials"] == f"s3://{BUCKET}/{key}"
+    bill = json.loads(documents.objects[key])
+    assert [one["name"] for one in bill["components"]] == ["adduser", "pip", "scikit-learn"]
+    assert bill["metadata"]["component"]["version"] == DIGEST
 
 
 def test_a_second_attempt_writes_nothing_and_says_the_same(documents):
@@ -107,13 +119,14 @@ def listed(*packages: tuple[object, object]) -> bytes:
     ],
 )
 def test_a_build_without_a_list_of_packages_is_recorded_without_one(documents, left):
-    documents.objects = {} if left is None else {"packages.json": left}
+    documents.objects = {} if left is None else {"lists/packages.json": left}
     assert record(documents)["packages"] == 0
     assert documents.kept[NEWEST]["packages"] is None
+    assert documents.kept[NEWEST]["bill_of_materials"] is None
 
 
 def test_the_longest_list_is_read_by_a_release_and_by_the_next_build(documents):
-    documents.objects["packages.json"] = listed(*((f"{number:0100}", "1" * 100) for number in range(2000)))
+    documents.objects["lists/packages.json"] = listed(*((f"{number:0100}", "1" * 100) for number in range(2000)))
     assert record(documents)["packages"] == 2000
     assert len(json.dumps(documents.kept[NEWEST])) < MAX_BYTES
     assert record(documents)["newest"]

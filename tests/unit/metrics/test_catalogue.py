@@ -28,6 +28,7 @@ def test_names_are_those_that_the_collector_makes():
         "slipway_approval_duration_seconds",
         "slipway_aws_requests_total",
         "slipway_orphaned_jobs_total",
+        "slipway_image_builds_total",
         "slipway_drift_findings",
         "slipway_live_hourly_cost_usd",
     ]

@@ -40,9 +40,9 @@ def test_values_arrive_with_their_labels_when_they_are_flushed(received):
 
 def test_what_was_sent_is_not_sent_again(received):
     for _ in range(3):
-        record(ORPHANED_JOBS, 1, model="iris-model")
+        record(ORPHANED_JOBS, 1, model="iris-model", kind="training")
         flush()
-    assert received.values(ORPHANED_JOBS) == {("iris-model",): 3}
+    assert received.values(ORPHANED_JOBS) == {("iris-model", "training"): 3}
 
 
 def test_nothing_is_sent_where_nothing_was_recorded(received):
@@ -51,16 +51,16 @@ def test_nothing_is_sent_where_nothing_was_recorded(received):
 
 
 def test_forked_processes_send_their_own_values_and_not_those_of_their_parent(received):
-    record(ORPHANED_JOBS, 1, model="parent")
+    record(ORPHANED_JOBS, 1, model="parent", kind="training")
     for _ in range(2):
         pid = os.fork()
         if pid == 0:
-            record(ORPHANED_JOBS, 1, model="child")
+            record(ORPHANED_JOBS, 1, model="child", kind="training")
             flush()
             os._exit(0)
         os.waitpid(pid, 0)
     flush()
-    assert received.values(ORPHANED_JOBS) == {("parent",): 1, ("child",): 2}
+    assert received.values(ORPHANED_JOBS) == {("parent", "training"): 1, ("child", "training"): 2}
 
 
 def test_labels_that_are_missing_or_too_many_are_a_mistake(received):
@@ -70,7 +70,7 @@ def test_labels_that_are_missing_or_too_many_are_a_mistake(received):
 
 def test_a_receiver_that_does_not_answer_fails_nothing(received, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    record(ORPHANED_JOBS, 1, model="iris-model")
+    record(ORPHANED_JOBS, 1, model="iris-model", kind="training")
     flush()
     assert received.requests == 0
 
@@ -80,9 +80,9 @@ def test_airflows_older_options_say_where_to(received, monkeypatch):
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
     monkeypatch.setenv("AIRFLOW__METRICS__OTEL_HOST", "127.0.0.1")
     monkeypatch.setenv("AIRFLOW__METRICS__OTEL_PORT", port)
-    record(ORPHANED_JOBS, 1, model="iris-model")
+    record(ORPHANED_JOBS, 1, model="iris-model", kind="training")
     flush()
-    assert received.values(ORPHANED_JOBS) == {("iris-model",): 1}
+    assert received.values(ORPHANED_JOBS) == {("iris-model", "training"): 1}
 
 
 def test_off_records_nothing_and_imports_no_sdk():
