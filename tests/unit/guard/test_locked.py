@@ -20,7 +20,9 @@ def locked(real_server):
     """Another writer's transaction, which the server does not wait for long."""
 
     def hurry(connection):
-        connection.exec_driver_sql("PRAGMA busy_timeout = 50")
+        # By SQLAlchemy's own connection it would begin a transaction, which 2.0's sessions join and do not commit.
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute("PRAGMA busy_timeout = 50")
 
     event.listen(Engine, "engine_connect", hurry)
     with closing(sqlite3.connect(settings.engine.url.database, isolation_level=None)) as other:
