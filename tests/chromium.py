@@ -15,6 +15,9 @@ _ARGUMENTS = (
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
+    # The second as in the browser with windows: what the cache has of a site's page is not for another site's frames.
+    # The others are Playwright's own, which this argument takes the place of.
+    "--enable-features=CDPScreenshotNewSurface,SplitCacheByNetworkIsolationKey,SkipListAccountsWithoutGaiaCookies",
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
-from playwright.sync_api import Browser, Locator, Page, StorageState, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import create_engine, select
 
 from tests.chromium import started
@@ -27,6 +27,8 @@ WAITING = "/dags/iris-model/runs/s3__13/plugin/slipway-release"
 MODEL = "/dags/iris-model/plugin/slipway-model"
 # The machine may be busy; no test says how fast a page must be.
 PATIENCE_MS = 120_000.0
+# When a tab opens its first page. What it keeps for its session is its own.
+FORGET = "if (!sessionStorage.length) { localStorage.clear(); sessionStorage.setItem('opened', 'yes') }"
 
 Opens = Callable[..., Page]
 
@@ -46,40 +48,32 @@ def log_in(page: Page, server: BoardServer, user: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def login(chromium: Browser, server: BoardServer) -> Callable[[str], StorageState]:
-    """What a browser keeps of a user's login. Everybody logs in once a file: it loads all of Airflow's UI twice."""
+def login(chromium: Browser, server: BoardServer) -> Callable[[str], BrowserContext]:
+    """Each user's own browser, so to speak, logged in and with what it keeps of Airflow's scripts, once a file."""
 
     @cache
-    def kept(user: str) -> StorageState:
+    def logged_in(user: str) -> BrowserContext:
         context = chromium.new_context()
         context.set_default_timeout(PATIENCE_MS)
-        log_in(context.new_page(), server, user)
-        state = context.storage_state()
-        context.close()
-        return state
+        page = context.new_page()
+        log_in(page, server, user)
+        page.close()
+        return context
 
-    return kept
+    return logged_in
 
 
 @pytest.fixture
-def opened(chromium: Browser, server: BoardServer, login: Callable[[str], StorageState]) -> Iterator[Opens]:
-    """Open a page of the UI as one of its users, in a browser that has nothing but the login.
+def opened(server: BoardServer, login: Callable[[str], BrowserContext]) -> Iterator[Opens]:
+    """Open a page of the UI as one of its users, in a browser that knows nothing of earlier pages but the login."""
+    pages = []
 
-    What is kept of a login gives its cookie a SameSite that it has not: who needs the cookie itself logs in anew.
-    """
-    contexts = []
-
-    def open_page(
-        path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440, anew: bool = False
-    ) -> Page:
-        state = None if anew else login(user)
-        context = chromium.new_context(viewport={"width": width, "height": 900}, storage_state=state)
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
-        context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
-        page = context.new_page()
-        if anew:
-            log_in(page, server, user)
+    def open_page(path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440) -> Page:
+        page = login(user).new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.add_init_script(FORGET)
+        page.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
         page.goto(f"{server.url}{path}")
         page.wait_for_selector("#slipway-board h1")
         page.wait_for_selector("text=Reading…", state="detached")
@@ -88,8 +82,8 @@ def opened(chromium: Browser, server: BoardServer, login: Callable[[str], Storag
     expect.set_options(timeout=PATIENCE_MS)
     yield open_page
     expect.set_options(timeout=5_000)
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
 
 
 def answers(server: BoardServer, key: str) -> list[Any]:
@@ -183,8 +177,11 @@ def test_a_model_has_plots_whose_values_are_in_a_table_too(opened: Opens) -> Non
 
 def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
     page = opened(RELEASES)
+    cookies = page.context.cookies()
     page.context.clear_cookies()
     expect(page.get_by_role("alert")).to_contain_text("Reload the page to log in")
+    # The login is also that of the tests after this one.
+    page.context.add_cookies(cookies)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def runs(server: BoardServer) -> int:
 @pytest.fixture
 def foreign(opened: Opens) -> Page:
     """The other site's page, in the browser in which alice, an approver, has just looked at the board."""
-    page = opened(RELEASES, anew=True)
-    page.context.route(f"{SITE}**", lambda route: route.fulfill(body="<h1>Elsewhere</h1>", content_type="text/html"))
+    page = opened(RELEASES)
+    page.route(f"{SITE}**", lambda route: route.fulfill(body="<h1>Elsewhere</h1>", content_type="text/html"))
     page.goto(SITE)
     expect(page.get_by_role("heading", name="Elsewhere")).to_be_visible()
     return page

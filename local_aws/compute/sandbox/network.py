@@ -49,12 +49,10 @@ def relay(spec: SandboxSpec, namespace: int) -> None:
     :raises OSError: a port is taken
     """
     if spec.serve_port is not None:
-        listener = _listener(spec.serve_port)
-        _in_thread(lambda: _lead_in(listener), namespace)
+        _in_thread(_lead_in(_listener(spec.serve_port)), namespace)
     if spec.proxy is not None:
-        gate = Gate(spec.proxy)
         listener = _in_namespace(lambda: _listener(PROXY_PORT), namespace)
-        _in_thread(lambda: _serve(listener, gate.lead_out), None)
+        _in_thread(_serve(listener, Gate(spec.proxy).lead_out), None)
 
 
 def lead_in(port: int, namespace: int) -> None:
@@ -97,11 +95,13 @@ def _in_namespace(make: Callable[[], socket.socket], namespace: int) -> socket.s
     return made[0]
 
 
-def _in_thread(work: Callable[[], Coroutine[Any, Any, None]], namespace: int | None) -> None:
+def _in_thread(work: Coroutine[Any, Any, None], namespace: int | None) -> None:
+    """Do work in a thread of its own, which may begin at any later time."""
+
     def run() -> None:
         if namespace is not None:
             kernel.setns(namespace, kernel.CLONE_NEWNET)
-        asyncio.run(work())
+        asyncio.run(work)
 
     threading.Thread(target=run, daemon=True).start()
 

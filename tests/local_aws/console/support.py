@@ -120,8 +120,9 @@ def _serve(aws, sagemaker, data):
     sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="seen-config")
     assert wait_for_endpoint(aws, ENDPOINT)["EndpointStatus"] == "InService"
     runtime = aws.client("sagemaker-runtime")
-    for _ in range(20):
-        runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="text/csv", Body=ROWS[0])
+    # By name, because by weight the second one may get none of a few.
+    for name in ["model-a"] * 15 + ["model-b"] * 5:
+        runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="text/csv", Body=ROWS[0], TargetVariant=name)
     dimensions = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
     target = f"endpoint/{ENDPOINT}/variant/model-a"
     aws.client("application-autoscaling").register_scalable_target(
