@@ -7,10 +7,12 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from slipway.aws.s3 import StoredObject
 from slipway.cleanup import teardown
+from slipway.cleanup.kept import kept_objects
 from slipway.cleanup.model_resources import OwnedResource, RemovalStep
 from slipway.cleanup.teardown import KEPT, NothingLeftOperator, TeardownOperator
 from slipway.errors import AwsError, NotApproved, PermanentError, StackFailed
 from slipway.signed.orders import ORDER, Act
+from tests.unit.image_samples import forest_model
 from tests.unit.request_samples import AWS, BUCKET, KEY, iris_model
 from tests.unit.signatures import signed_order, teardown_context
 from tests.unit.task_runs import context, run_task
@@ -113,6 +115,22 @@ def test_what_is_kept_is_listed_with_the_command_that_removes_it():
     assert f"(1 objects, 10 bytes). To remove it: aws s3 rm s3://{BUCKET}/{KEY}" in upload
     assert f"(2 objects, 32 bytes). To remove it: aws s3 rm --recursive s3://{BUCKET}/releases/iris-model/" in releases
     assert [one.rpartition(" ")[2] for one in data] == list(map(AWS.resolve, iris_model().policy.s3_prefixes))
+
+
+def test_what_builds_of_an_image_have_left_is_kept_too():
+    there = {
+        "image_builds/iris-forest/image.zip": 7,
+        f"releases/iris-forest/images/{'0' * 32}/image.json": 5,
+        "iris-forest/images/src-1/packages.json": 3,
+    }
+
+    def objects(bucket, prefix, most):
+        return [StoredObject(key, size, NOON) for key, size in there.items() if key.startswith(prefix)][:most]
+
+    found = {one.where: one for one in kept_objects(forest_model(), AWS.resolve, objects)}
+    for place in ("image_builds/iris-forest/", "releases/iris-forest/", "iris-forest/images/"):
+        assert found[f"s3://{BUCKET}/{place}"].size.startswith("1 objects")
+    assert found["mlops-iris-forest"].removal.startswith("aws ecr delete-repository")
 
 
 def test_a_list_that_aws_refuses_is_no_failure(monkeypatch):
