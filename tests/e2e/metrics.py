@@ -1,6 +1,7 @@
 """Real releases with metrics on: each query of the dashboard and each alert, evaluated by a real Prometheus.
 
 One release is approved, one is rejected, one meets an AWS that throttles, and the job of a fourth is orphaned.
+The source of an image is refused.
 """
 
 from __future__ import annotations
