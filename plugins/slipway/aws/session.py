@@ -236,7 +236,11 @@ def assumed_role(session: Any) -> str | None:
 def load_service_models() -> None:
     """Parse the descriptions of the services once, so that processes forked from this one have them."""
     session = _bare_session()
+    _user_agent()
     # No call is made: with these botocore does not look for credentials, which may use the network.
     session.set_credentials("none", "none")
     for service in _SERVICES:
-        session.create_client(service, region_name="us-east-1").close()
+        client = session.create_client(service, region_name="us-east-1")
+        # Of its paginators, too, which a client reads when it is first asked for one.
+        client.can_paginate(next(iter(client.meta.method_to_api_mapping)))
+        client.close()
