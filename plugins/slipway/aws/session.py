@@ -14,13 +14,14 @@ from weakref import WeakKeyDictionary
 
 import botocore.loaders
 import botocore.session
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, BaseSessionFactory, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from airflow.sdk.configuration import conf
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.hooks import HierarchicalEmitter
 
+from slipway.aws import prepared
 from slipway.aws.request_metrics import count_requests
 
 # Each session would make its own loader, which parses the services' descriptions again.
@@ -183,8 +184,19 @@ class AwsHook(AwsGenericHook[Any]):
         key = (self.client_type, region_name or self.region_name, self._verify)
         with shared.making:
             if key not in shared.clients:
-                shared.clients[key] = super().get_client_type(region_name)
+                shared.clients[key] = self._prepared(region_name) or super().get_client_type(region_name)
             return shared.clients[key]
+
+    def _prepared(self, region_name: str | None) -> Any:
+        """Take a client that was made before this process was forked; None where the connection says how to make it."""
+        given = self.conn_config.botocore_config or self.conn_config.get_service_endpoint_url(self.service_name)
+        if given or self.verify is not None:
+            return None
+        client = prepared.take(self.service_name, self.get_session(region_name), self._get_config())
+        if client is not None:
+            count_requests(client.meta.events)
+            _trace(client.meta.events)
+        return client
 
     @cached_property
     def _shared(self) -> _Shared:
@@ -234,13 +246,14 @@ def assumed_role(session: Any) -> str | None:
 
 @cache
 def load_service_models() -> None:
-    """Parse the descriptions of the services once, so that processes forked from this one have them."""
-    session = _bare_session()
-    _user_agent()
-    # No call is made: with these botocore does not look for credentials, which may use the network.
-    session.set_credentials("none", "none")
+    """Parse the descriptions of the services, and make clients, once for all processes forked from this one."""
+    config = Config(user_agent=_user_agent())
     for service in _SERVICES:
-        client = session.create_client(service, region_name="us-east-1")
-        # Of its paginators, too, which a client reads when it is first asked for one.
-        client.can_paginate(next(iter(client.meta.method_to_api_mapping)))
-        client.close()
+        session = _bare_session()
+        # Somebody else's session may have handlers of its own, which its clients copy.
+        if session.get_config_variable("region") and SessionFactory is BaseSessionFactory:
+            prepared.prepare(service, session, config)
+        else:
+            # No call is made: with these botocore does not look for credentials, which may use the network.
+            session.set_credentials("none", "none")
+            session.create_client(service, region_name="us-east-1").close()
