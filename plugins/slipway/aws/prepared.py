@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
 if TYPE_CHECKING:
-    import botocore.session
     from botocore.config import Config
 
 
@@ -37,11 +36,11 @@ class _Later(Credentials):
 _ready: dict[Hashable, tuple[Any, _Later]] = {}
 
 
-def prepare(service: str, session: botocore.session.Session, config: Config) -> None:
+def prepare(service: str, session: Any, config: Config) -> None:
     """Make a client for the processes that are forked from this one.
 
     :param service: boto3's name of it
-    :param session: one that nobody else uses, with a region
+    :param session: botocore's session that nobody else uses, with a region
     :param config: of the client; it makes a difference to no other member than the end of the user agent
     """
     import boto3.session

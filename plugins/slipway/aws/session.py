@@ -58,6 +58,8 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
 
     # The ARN of the session of a role that was assumed; None without one.
     assumed: str | None = None
+    # Whether the connection says how clients are made.
+    configured = False
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
         bare = _bare_session()
@@ -74,6 +76,16 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
         )
         session.set_config_variable("region", self.basic_session.region_name)
         return super()._create_basic_session({"botocore_session": session, **session_kwargs})
+
+    def _refresh_credentials(self) -> dict[str, Any]:
+        own = self.configured or self.conn.get_service_endpoint_url("sts", sts_connection_assume=True)
+        usual = not own and self.conn.assume_role_method == "assume_role"
+        client = prepared.take("sts", self.basic_session, Config()) if usual else None
+        if client is None:
+            return super()._refresh_credentials()  # type: ignore[no-any-return]
+        found = self._assume_role(client)["Credentials"]
+        names = {"access_key": "AccessKeyId", "secret_key": "SecretAccessKey", "token": "SessionToken"}
+        return {mine: found[name] for mine, name in names.items()} | {"expiry_time": found["Expiration"].isoformat()}
 
     def _assume_role(self, sts_client: Any) -> dict[str, Any]:
         answer: dict[str, Any] = super()._assume_role(sts_client)
@@ -211,6 +223,7 @@ class AwsHook(AwsGenericHook[Any]):
 
     def _new_session(self, region_name: str | None, deferrable: bool = False) -> Any:
         factory = _Factory(conn=self.conn_config, region_name=region_name, config=self.config)
+        factory.configured = bool(self.conn_config.botocore_config)
         session: Any = factory.create_session(deferrable=deferrable)
         # boto3's session wraps botocore's, which it does not show; aiobotocore's is one.
         core = getattr(session, "_session", session)

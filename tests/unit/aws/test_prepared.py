@@ -118,7 +118,7 @@ def test_somebody_elses_session_makes_its_own_clients(monkeypatch):
 
 
 def test_what_counts_requests_hears_of_those_of_a_prepared_client(monkeypatch, ready):
-    counted = []
+    counted: list[object] = []
     monkeypatch.setattr(session, "count_requests", counted.append)
     hook = AwsHook(aws_conn_id=connection(monkeypatch), client_type="sns")
     assert hook.conn in ready
