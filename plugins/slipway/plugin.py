@@ -59,13 +59,16 @@ def _warm_up() -> None:
     import slipway.images.reaper
     import slipway.release_dag
     import slipway.source.intake
-    import slipway.stress.dag  # noqa: F401
+    import slipway.stress.dag
     from slipway.aws.session import load_service_models
     from slipway.metrics import record
     from slipway.model.files import load_models
     from slipway.paths import models_folder
 
-    load_models(models_folder())
+    models, _ = load_models(models_folder())
+    if models:
+        # Airflow, attrs and jsonschema prepare what they need at the first DAG, which takes a third of its time.
+        slipway.release_dag.build_release_dag(models[0])
     load_service_models()
     record.load()
 

@@ -14,6 +14,7 @@ import pytest
 from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
 from tests.cfn.life import EACH_STEP, real_roles
 from tests.local_aws.server import ROOT
@@ -73,6 +74,16 @@ def remember_callers(patch: pytest.MonkeyPatch) -> dict[str, str]:
         keep(answer, caller)
         return answer
 
+    # The light invocations of the endpoint tests take boto3's connections alone.
+    send = URLLib3Session.send
+
+    @wraps(send)
+    def noted_send(self, request):
+        answer = send(self, request)
+        keep({"ResponseMetadata": {"HTTPHeaders": answer.headers}}, calling_module())
+        return answer
+
+    patch.setattr(URLLib3Session, "send", noted_send)
     patch.setattr(BaseClient, "_make_api_call", noted)
     patch.setattr(AioBaseClient, "_make_api_call", noted_async)
     return callers

@@ -85,7 +85,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         arn, question = pull_package_arn(context), self.question(context)
         if standing := self._standing_decision(context, arn):
             return self._finish(context, arn, standing, question)
-        if self.is_decided(context):
+        if question and self.is_decided(context):
             # The decision was withdrawn in SageMaker: ask a new question, with a new deadline.
             question = None
         answer = self.answer_to(context, question)
@@ -261,7 +261,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         ti = context["ti"]
         link = f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}"
         text = f"{self.subject}\n{text}"
-        message = Message(notice, f"{notice.value}/{key}", ti.dag_id, text, link, version_of(ti), ti.task_id)
+        message = Message(notice, f"{notice.value}/{key}", ti.dag_id, text, link, version_of(context), ti.task_id)
         return self.notices.send(message, context, self.aws_conn_id)
 
     def _tell_end(self, context: Context, decision: Decision, error: SlipwayError) -> None:

@@ -30,7 +30,7 @@ from slipway.errors import PermanentError
 from slipway.formats.stored import versioned
 from slipway.host.questions import put_question
 from slipway.metrics.catalogue import APPROVAL_DURATION
-from slipway.metrics.record import record
+from slipway.metrics.record import enabled, record
 from slipway.model.approval_rules import Approval, Rules
 from slipway.names import package_version
 from slipway.notices.send import Notices
@@ -232,7 +232,7 @@ class AskingOperator(StageMixin, HITLOperator):
 
     def note_decision(self, context: Context, decision: dict[str, Any]) -> None:
         """Store the decision: the guard tells later answerers who decided. Measure how long it took."""
-        question = self.question(context)
+        question = self.question(context) if enabled() else None
         if question and not self.is_decided(context):
             where = {"model": self.plan(context).prefix, "stage": self.task_id}
             record(APPROVAL_DURATION, time.time() - question.at, **where, decision=str(decision["decision"]))

@@ -51,7 +51,7 @@ def tell_wanted(
             ti.dag_id,
             title,
             f"{run_url(ti.dag_id, ti.run_id)}/tasks/{ti.task_id}/required_actions",
-            version=version_of(ti),
+            version=version_of(context),
             stage=ti.task_id,
             reason=wanted,
             fix=f"open the link and answer; without an answer by then {otherwise}",

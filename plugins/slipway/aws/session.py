@@ -14,13 +14,14 @@ from weakref import WeakKeyDictionary
 
 import botocore.loaders
 import botocore.session
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, BaseSessionFactory, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from airflow.sdk.configuration import conf
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.hooks import HierarchicalEmitter
 
+from slipway.aws import prepared
 from slipway.aws.request_metrics import count_requests
 
 # Each session would make its own loader, which parses the services' descriptions again.
@@ -57,6 +58,8 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
 
     # The ARN of the session of a role that was assumed; None without one.
     assumed: str | None = None
+    # Whether the connection says how clients are made.
+    configured = False
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
         bare = _bare_session()
@@ -73,6 +76,16 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
         )
         session.set_config_variable("region", self.basic_session.region_name)
         return super()._create_basic_session({"botocore_session": session, **session_kwargs})
+
+    def _refresh_credentials(self) -> dict[str, Any]:
+        own = self.configured or self.conn.get_service_endpoint_url("sts", sts_connection_assume=True)
+        usual = not own and self.conn.assume_role_method == "assume_role"
+        client = prepared.take("sts", self.basic_session, Config()) if usual else None
+        if client is None:
+            return super()._refresh_credentials()
+        found = self._assume_role(client)["Credentials"]
+        names = {"access_key": "AccessKeyId", "secret_key": "SecretAccessKey", "token": "SessionToken"}
+        return {mine: found[name] for mine, name in names.items()} | {"expiry_time": found["Expiration"].isoformat()}
 
     def _assume_role(self, sts_client: Any) -> dict[str, Any]:
         answer: dict[str, Any] = super()._assume_role(sts_client)
@@ -183,8 +196,19 @@ class AwsHook(AwsGenericHook[Any]):
         key = (self.client_type, region_name or self.region_name, self._verify)
         with shared.making:
             if key not in shared.clients:
-                shared.clients[key] = super().get_client_type(region_name)
+                shared.clients[key] = self._prepared(region_name) or super().get_client_type(region_name)
             return shared.clients[key]
+
+    def _prepared(self, region_name: str | None) -> Any:
+        """Take a client that was made before this process was forked; None where the connection says how to make it."""
+        given = self.conn_config.botocore_config or self.conn_config.get_service_endpoint_url(self.service_name)
+        if given or self.verify is not None:
+            return None
+        client = prepared.take(self.service_name, self.get_session(region_name), self._get_config())
+        if client is not None:
+            count_requests(client.meta.events)
+            _trace(client.meta.events)
+        return client
 
     @cached_property
     def _shared(self) -> _Shared:
@@ -199,6 +223,7 @@ class AwsHook(AwsGenericHook[Any]):
 
     def _new_session(self, region_name: str | None, deferrable: bool = False) -> Any:
         factory = _Factory(conn=self.conn_config, region_name=region_name, config=self.config)
+        factory.configured = bool(self.conn_config.botocore_config)
         session: Any = factory.create_session(deferrable=deferrable)
         # boto3's session wraps botocore's, which it does not show; aiobotocore's is one.
         core = getattr(session, "_session", session)
@@ -234,9 +259,14 @@ def assumed_role(session: Any) -> str | None:
 
 @cache
 def load_service_models() -> None:
-    """Parse the descriptions of the services once, so that processes forked from this one have them."""
-    session = _bare_session()
-    # No call is made: with these botocore does not look for credentials, which may use the network.
-    session.set_credentials("none", "none")
+    """Parse the descriptions of the services, and make clients, once for all processes forked from this one."""
+    config = Config(user_agent=_user_agent())
     for service in _SERVICES:
-        session.create_client(service, region_name="us-east-1").close()
+        session = _bare_session()
+        # Somebody else's session may have handlers of its own, which its clients copy.
+        if session.get_config_variable("region") and SessionFactory is BaseSessionFactory:
+            prepared.prepare(service, session, config)
+        else:
+            # No call is made: with these botocore does not look for credentials, which may use the network.
+            session.set_credentials("none", "none")
+            session.create_client(service, region_name="us-east-1").close()

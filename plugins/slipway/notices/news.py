@@ -23,7 +23,7 @@ from slipway.metrics.catalogue import RELEASE_DURATION
 from slipway.metrics.record import enabled, flush, record
 from slipway.names import package_version
 from slipway.notices.send import Message, Notice, Notices
-from slipway.plan import DEPLOY_PRD, roll_back_target_of
+from slipway.plan import DEPLOY_PRD, result_of, roll_back_target_of
 from slipway.states import TrialOutcome
 
 if TYPE_CHECKING:
@@ -173,20 +173,20 @@ def _message(
         model or dag_id,
         what,
         f"{link}/tasks/{ti.task_id}" if ti else link,
-        version=version_of(ti) if ti else "",
+        version=version_of(context) if ti else "",
         stage=ti.task_id if ti else "",
         reason=reason,
         fix=fix or "",
     )
 
 
-def version_of(ti: Any) -> str:
+def version_of(context: Mapping[str, Any]) -> str:
     """Name the release of a task: the model package's version once there is one, and S3's version of the zip.
 
-    :param ti: the task instance
+    :param context: the task's Airflow context
     :returns: empty before ``source`` has pinned a version
     """
-    source, registration = (ti.xcom_pull(task_ids=task) or {} for task in ("source", "register"))
+    source, registration = (result_of(context, task) or {} for task in ("source", "register"))
     arn, version_id = registration.get("model_package_arn"), source.get("version_id")
     named = (f"v{package_version(arn)}" if arn else "", f"VersionId {version_id} of the zip" if version_id else "")
     return ", ".join(filter(None, named))

@@ -28,6 +28,7 @@ from slipway.plan import TESTED_AT, ReleasePlan, named_package_arn, pull_package
 from slipway.quality import champion, golden
 from slipway.quality.gates import judge_answers
 from slipway.quality.held_out import HeldOutHook, check_labels
+from slipway.quality.invocations import LightInvocationHook
 from slipway.quality.scoring import Prediction, Score
 from slipway.quality.served import Containers, answers_of, check_config, containers, data_urls, variant_serving
 from slipway.registry.hook import ModelRegistryHook
@@ -58,6 +59,7 @@ class EndpointTestOperator(StageMixin, BaseOperator):
 
     operator_extra_links = (EndpointLink(), NewerReleaseLink())
     hook = client(SageMakerHook)
+    light = client(LightInvocationHook)
     held_out = client(HeldOutHook)
     registry = client(ModelRegistryHook)
     s3 = client(S3Hook)
@@ -270,7 +272,10 @@ class EndpointTestOperator(StageMixin, BaseOperator):
 
     def _invoke(self, name: str, row: Row, answers: Mapping[str, Answers], variant: str | None) -> Prediction:
         try:
-            answer = self.hook.invoke_endpoint(name, row.features.encode(), target_variant=variant)
+            body = row.features.encode()
+            answer = self.light.invoke(name, body, target_variant=variant) or self.hook.invoke_endpoint(
+                name, body, target_variant=variant
+            )
         except AwsError as error:
             if error.code != "ModelError":
                 raise
