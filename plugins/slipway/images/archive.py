@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from slipway.formats import zip_members
+from slipway.formats.zip_layout import ambiguity
 from slipway.images.refusals import Refusals
 from slipway.model.image_build import ImageBuild
 from slipway.validation import shown_name
@@ -54,7 +55,7 @@ def read_source(data: bytes, bounds: ImageBuild) -> SourceArchive:
         refusals.raise_any()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _read(archive, bounds, refusals)
+            return _read(archive, data, bounds, refusals)
     except zip_members.BROKEN as error:
         why = f"expected a zip archive, found {len(data)} bytes of something else: {shown_name(str(error))}"
         refusals.add(_ZIP, why, f"zip the folder's content with the {DOCKERFILE} at the top, and upload again")
@@ -62,7 +63,7 @@ def read_source(data: bytes, bounds: ImageBuild) -> SourceArchive:
     raise AssertionError("a problem was added")
 
 
-def _read(archive: zipfile.ZipFile, bounds: ImageBuild, refusals: Refusals) -> SourceArchive:
+def _read(archive: zipfile.ZipFile, data: bytes, bounds: ImageBuild, refusals: Refusals) -> SourceArchive:
     infos = archive.infolist()
     files = [info for info in infos if not info.is_dir()]
     if len(infos) > 2 * bounds.max_files or len(files) > bounds.max_files:
@@ -75,6 +76,10 @@ def _read(archive: zipfile.ZipFile, bounds: ImageBuild, refusals: Refusals) -> S
     _check_dockerfiles([info.orig_filename for info in files], refusals)
     # What follows unpacks, so it must not begin with members that are refused.
     refusals.raise_any()
+    if why := ambiguity(data, archive):
+        # What CodeBuild unpacks must be what is checked here.
+        refusals.add(_ZIP, f"expected a zip that all programs read alike; {why}", "zip the folder anew")
+        refusals.raise_any()
     unpacked = _check_sizes(archive, files, bounds.max_source_mib * MIB * MAX_GROWTH, refusals)
     refusals.raise_any()
     with archive.open(DOCKERFILE) as member:

@@ -61,6 +61,8 @@ BAD_ZIPS = {
     "a long path": (with_member("a" * 241), r"expected a path inside"),
     "a link": (with_member(of_kind("link", stat.S_IFLNK), b"/etc/passwd"), r"found a link or a device"),
     "a device": (with_member(of_kind("null", stat.S_IFCHR)), r"found a link or a device"),
+    "bytes before it": (b"#!/bin/sh\n" + source_zip(), r"all programs read alike; its directory is not where"),
+    "bytes behind it": (source_zip() + b"x", r"all programs read alike; bytes follow its end"),
     "encrypted": (encrypted(), r"expected a file without encryption"),
     "another method": (zip_of(("Dockerfile", DOCKERFILE), method=zipfile.ZIP_BZIP2), r"compression method 12"),
     "a bomb": (lying_bomb(), r"expected (at most 10485760 bytes unpacked|an intact file)"),
