@@ -26,6 +26,7 @@ from slipway.host.task_errors import TaskErrors
 from slipway.images.checked import CheckedSource, pull_source
 from slipway.images.failure import build_error
 from slipway.images.note import MARK, NOTE, BuildNote, BuildStatus, NoteStore, mark_of
+from slipway.images.pushed import SourceImage
 from slipway.images.wait import BuildTrigger
 from slipway.training.owner import JobOwner, ensure_airflow_id
 from slipway.waiting.activity import note_activity
@@ -80,7 +81,7 @@ class BuiltImage:
 class BuildImageOperator(TaskErrors, BaseOperator):
     """Start the build of a checked source, or adopt the one of an earlier attempt, and wait for it without a slot.
 
-    Where the repository has an image of these bytes already, that image is the result and nothing is built.
+    Where a build has given an image of these bytes already, that image is the result and nothing is built.
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html
 
     :param model: the model file
@@ -127,8 +128,9 @@ class BuildImageOperator(TaskErrors, BaseOperator):
     def _build(self, context: Context) -> dict[str, Any]:
         source, owner = pull_source(context), self._owner(context)
         notes = NoteStore(self.documents, source.bucket, source.key_of(NOTE))
+        pushed = SourceImage(self.ecr, self.documents, self.repository, source)
         while True:
-            if image := self.ecr.tagged_image(self.repository, source.tag):
+            if image := pushed.known():
                 return self._result(source, image, notes)
             note, build = self._noted_build(source, notes, owner)
             BuildLink.keep_for(
@@ -138,7 +140,7 @@ class BuildImageOperator(TaskErrors, BaseOperator):
             if status is BuildStatus.IN_PROGRESS:
                 self._wait(source, build, owner)
             # An image that was pushed since the look above counts, whatever became of the build.
-            if image := self.ecr.tagged_image(self.repository, source.tag):
+            if image := pushed.of_build(build):
                 return self._result(source, image, notes)
             self._raise_unless_another(note, build, status)
             self._begin(source, notes, note.number + 1, owner)

@@ -68,8 +68,8 @@ class Ecr:
         self.status: str | None = "COMPLETE"
         self.result = ScanResult({}, [])
 
-    def push(self, tag: str) -> None:
-        self.images[tag] = PushedImage(DIGEST, datetime(2026, 5, 1, tzinfo=UTC), 1000)
+    def push(self, tag: str, digest: str = DIGEST, pushed_at: datetime = datetime(2026, 5, 1, tzinfo=UTC)) -> None:
+        self.images[tag] = PushedImage(digest, pushed_at, 1000)
 
     def tagged_image(self, repository: str, tag: str) -> PushedImage | None:
         return self.images.get(tag)

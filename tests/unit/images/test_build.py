@@ -107,10 +107,28 @@ def test_starts_the_build_of_the_checked_copy_waits_and_reports(operator, codebu
     assert (result["digest"], result["build_id"]) == (DIGEST, f"{PROJECT}:0")
 
 
-def test_an_image_of_these_bytes_is_the_result_and_nothing_is_built(operator, codebuild, ecr):
-    ecr.push(SOURCE.tag)
+def test_an_image_of_these_bytes_is_the_result_and_nothing_is_built(operator, codebuild, ecr, documents):
+    run_task(operator, ctx(), wait=ends(codebuild, ecr))
+    codebuild.ledger.clear()
+    documents.kept.pop(NOTE_KEY)
     assert operator.execute(ctx())["build_id"] is None
     assert codebuild.ledger == []
+
+
+def test_an_image_that_was_there_before_the_build_is_not_its_image(operator, codebuild, ecr):
+    """Pushed by hand, or by what another Dockerfile runs: the tag of a source that somebody else uploads later."""
+    ecr.push(SOURCE.tag, "sha256:" + "e" * 64)
+    with pytest.raises(BuildFailed, match="has an image that its build has not pushed") as failure:
+        run_task(operator, ctx(), wait=ends(codebuild, ecr, "FAILED"))
+    assert f"imageTag={SOURCE.tag}" in failure.value.fix
+    assert codebuild.calls("StartBuild") == [MARK]
+
+
+def test_an_image_that_has_taken_the_place_of_the_built_one_is_not_the_sources(operator, codebuild, ecr):
+    run_task(operator, ctx(), wait=ends(codebuild, ecr))
+    ecr.push(SOURCE.tag, "sha256:" + "e" * 64, datetime.now(UTC))
+    with pytest.raises(BuildFailed, match="has an image that its build has not pushed"):
+        operator.execute(ctx())
 
 
 def test_a_build_that_was_started_and_not_noted_is_found_by_its_mark(operator, codebuild, ecr, documents):
@@ -190,7 +208,7 @@ def test_an_end_without_an_image_fails_with_phase_log_and_fix(operator, codebuil
 
 def test_an_image_counts_whatever_became_of_the_build(operator, codebuild, ecr):
     def wait(trigger):
-        ecr.push(SOURCE.tag)
+        ecr.push(SOURCE.tag, pushed_at=datetime.now(UTC))
         return ends(codebuild, ecr, "FAILED")(trigger)
 
     assert run_task(operator, ctx(), wait=wait)["digest"] == DIGEST
