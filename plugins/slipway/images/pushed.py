@@ -82,7 +82,7 @@ class SourceImage:
         if build["buildStatus"] != BuildStatus.SUCCEEDED and image.pushed_at < build["startTime"].replace(
             microsecond=0
         ):
-            raise self._foreign(image, f"the build {build['id']} began at {build['startTime']:%Y-%m-%d %H:%M:%S}")
+            raise self._foreign(image, f"the build {build['id']} began at {began:%Y-%m-%d %H:%M:%S}")
         built = versioned(asdict(_Built(image.digest, build["id"])))
         if not self._documents.write(self._source.bucket, self._key, built, etag=None):
             # Another build of the same bytes may have been faster.
