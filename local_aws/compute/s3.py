@@ -119,7 +119,8 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
             f"located at the URL and that the role passed to CreateModel has permissions to download the model. "
             f"({uri}: {error})"
         ) from error
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    # tarfile calls itself for each header of headers, and names may have a NUL.
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, RecursionError) as error:
         raise ContainerFailed(
             f'Failed to extract model data archive from URL "{uri}". Please ensure that the object located at the URL '
             f"is a valid tar.gz archive. ({error})"

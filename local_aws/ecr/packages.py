@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from local_aws.tars import BoundedHeader
+
 PYTHON, DEBIAN = "python", "debian"
 _DPKG = "var/lib/dpkg/status"
 _METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
@@ -14,6 +16,7 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_METADATA_BYTES = 1024 * 1024
 _MAX_DPKG_BYTES = 64 * 1024 * 1024
 _MAX_MEMBERS = 1_000_000
+_MAX_BYTES = 32 * 1024**3
 
 
 class Package(NamedTuple):
@@ -43,18 +46,21 @@ def packages_of(layers: Sequence[Path]) -> list[Package]:
     found: dict[str, list[Package]] = {}
     for layer in layers:
         try:
-            with layer.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+            with layer.open("rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=BoundedHeader) as archive:
                 _read(archive, found)
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        # tarfile calls itself for each header of headers.
+        except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
             raise Unreadable(f"the layer {layer.name} is not a tar archive: {error}") from error
     return sorted(package for listed in found.values() for package in listed)
 
 
 def _read(archive: tarfile.TarFile, found: dict[str, list[Package]]) -> None:
     below, above = dict(found), {}
+    total = 0
     for number, member in enumerate(archive):
-        if number > _MAX_MEMBERS:
-            raise ValueError(f"it has more than {_MAX_MEMBERS} members")
+        total += max(0, member.size)
+        if number > _MAX_MEMBERS or total > _MAX_BYTES:
+            raise ValueError(f"it has more than {_MAX_MEMBERS} members or {_MAX_BYTES} bytes")
         path = posixpath.normpath(member.name.lstrip("./"))
         folder, name = posixpath.split(path)
         if name == _OPAQUE:

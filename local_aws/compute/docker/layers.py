@@ -15,17 +15,17 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Self
+from typing import IO
 
 from local_aws import trees
 from local_aws.compute.sandbox.disk import MAX_FILES
 from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, owned_by_sandbox
+from local_aws.tars import BoundedHeader
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 # Python writes these whenever it likes, with times in them.
 _LEFT_OUT = "__pycache__"
-_MAX_HEADER_BYTES = 1024 * 1024
 
 
 class LayerError(Exception):
@@ -135,7 +135,7 @@ def unpack(archive: IO[bytes], diff: Path, most_bytes: int) -> str:
     try:
         with gzip.GzipFile(fileobj=archive) as stream:
             plain = _Read(stream, most_bytes + MAX_FILES * 2 * tarfile.BLOCKSIZE)
-            with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header) as tar:  # type: ignore[call-overload]  # it reads only
+            with tarfile.open(fileobj=plain, mode="r|", tarinfo=BoundedHeader) as tar:  # type: ignore[call-overload]  # it reads only
                 for member in tar:
                     total += member.size
                     if total > most_bytes:
@@ -143,21 +143,10 @@ def unpack(archive: IO[bytes], diff: Path, most_bytes: int) -> str:
                     target.apply(tar, member)
             while plain.read(1024 * 1024):
                 pass
-    # Names with NUL are a ValueError.
-    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+    # Names with NUL are a ValueError, and tarfile calls itself for each header of headers.
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, RecursionError) as error:
         raise LayerError(f"the layer is no tar.gz: {error}") from error
     return f"sha256:{plain.sha256.hexdigest()}"
-
-
-class _Header(tarfile.TarInfo):
-    """A header whose own content, such as a long name, is read in one piece only if that is small."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        found = super().frombuf(buf, encoding, errors)
-        if found.type not in tarfile.REGULAR_TYPES and found.size > _MAX_HEADER_BYTES:
-            raise LayerError(f"a header of the layer has {found.size} bytes")
-        return found
 
 
 class _Read:

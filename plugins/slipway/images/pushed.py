@@ -79,9 +79,8 @@ class SourceImage:
         if image is None:
             return None
         # Tags cannot be moved: a build has succeeded only if the tag is its own image's.
-        if build["buildStatus"] != BuildStatus.SUCCEEDED and image.pushed_at < build["startTime"].replace(
-            microsecond=0
-        ):
+        began = build["startTime"].replace(microsecond=0)
+        if build["buildStatus"] != BuildStatus.SUCCEEDED and image.pushed_at < began:
             raise self._foreign(image, f"the build {build['id']} began at {began:%Y-%m-%d %H:%M:%S}")
         built = versioned(asdict(_Built(image.digest, build["id"])))
         if not self._documents.write(self._source.bucket, self._key, built, etag=None):

@@ -1,6 +1,8 @@
 """Scans: the packages of an image's layers, held against advisories."""
 
+import gzip
 import json
+import tarfile
 
 import pytest
 
@@ -48,6 +50,27 @@ def test_a_layer_that_is_no_archive_is_told(tmp_path):
     path = tmp_path / "layer"
     path.write_bytes(b"no archive" * 1000)
     with pytest.raises(Unreadable, match="not a tar archive"):
+        packages_of([path])
+
+
+def hostile(kind: bytes, size: int, times: int = 1) -> bytes:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = kind, size
+    return gzip.compress((header.tobuf(tarfile.GNU_FORMAT) + b"x".ljust(512, b"\0")) * times)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        hostile(tarfile.GNUTYPE_LONGNAME, 2**33),
+        hostile(tarfile.XHDTYPE, 2**33),
+        hostile(tarfile.GNUTYPE_LONGNAME, 1, 2000),
+    ],
+)
+def test_a_hostile_layer_is_told_at_once(tmp_path, content):
+    path = tmp_path / "layer"
+    path.write_bytes(content)
+    with pytest.raises(Unreadable):
         packages_of([path])
 
 

@@ -98,5 +98,13 @@ def test_a_header_fills_no_memory(tmp_path):
     """A name of a gigabyte is a megabyte in the archive."""
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1024**3
-    with pytest.raises(LayerError, match="a header of the layer has 1073741824 bytes"):
+    with pytest.raises(LayerError, match="a header of it has 1073741824 bytes"):
         unpack(io.BytesIO(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))), tmp_path, 2 * 1024**3)
+
+
+def test_headers_of_headers_without_end_are_no_layer(tmp_path):
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1
+    one = header.tobuf(tarfile.GNU_FORMAT) + b"x".ljust(512, b"\0")
+    with pytest.raises(LayerError, match=r"no tar\.gz"):
+        unpack(io.BytesIO(gzip.compress(one * 2000)), tmp_path, 10**6)
