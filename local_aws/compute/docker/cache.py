@@ -23,6 +23,9 @@ from local_aws.settings import DISK_RESERVE_BYTES
 MAX_CONFIG_BYTES = 1024**2
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html allows more; a disk here does not.
 MAX_BYTES = 10 * 1024**3
+# What a manifest or a configuration raises that is other JSON than it should be.
+_NO_JSON = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_TEXTS, _LISTS = ("User", "WorkingDir"), ("Entrypoint", "Cmd", "Env")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class PulledImages:
     def _fill(self, client: Any, name: Reference, found: registry.Manifest, work: Path) -> None:
         """Bring the layers that are not here, and note the image."""
         document = json.loads((work / "config.json").read_text())
-        config = document.get("config") or {}
+        config = _checked(document.get("config") or {})
         if BASE_LABEL not in (config.get("Labels") or {}):
             raise ContainerFailed(
                 f"ClientError: the image {name.at(found.digest)} was not built by the local AWS. Only such images "
@@ -133,6 +136,19 @@ class PulledImages:
         return self.store.add_layer(folder, Layer(folder.name[:32], digest, diff_id, size))
 
 
+def _checked(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration whose members are what containers take them for.
+
+    :raises NotInRegistry: they are not
+    """
+    for name in (*_TEXTS, *_LISTS):
+        found = config.get(name) or ("" if name in _TEXTS else [])
+        right = isinstance(found, str if name in _TEXTS else list)
+        if not right or any(not isinstance(one, str) or "\0" in one for one in found):
+            raise NotInRegistry(f"its configuration's {name} is not what a container has")
+    return config
+
+
 # Brings an image that is not here: with the client, its name, its manifest and the folder for work.
 Bring = Callable[[Any, Reference, registry.Manifest, Path], None]
 
@@ -160,7 +176,7 @@ def pulled(
     name = registry.reference(uri)
     if name is None:
         raise cannot_pull(uri, "it is not in ECR")
-    failures: tuple[type[Exception], ...] = (ClientError, BotoCoreError, NotInRegistry, OSError, *wrong)
+    failures: tuple[type[Exception], ...] = (ClientError, BotoCoreError, NotInRegistry, OSError, *_NO_JSON, *wrong)
     try:
         found = registry.manifest(client, name)
         with store.work_folder() as work:
@@ -169,7 +185,7 @@ def pulled(
             if not is_here(found.digest):
                 bring(client, name, found, work)
     except failures as error:
-        raise cannot_pull(uri, str(error)) from error
+        raise cannot_pull(uri, str(error) or type(error).__name__) from error
     return name.at(found.digest)
 
 

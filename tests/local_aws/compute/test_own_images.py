@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from local_aws.compute.docker.registry import push, reference
+from local_aws.compute.docker.build import BASE_LABEL
+from local_aws.compute.docker.registry import push, push_files, reference
 from tests.local_aws.compute.docker.images import Builder, needs_sandbox
 from tests.local_aws.compute.support import BUCKET, channel, csv, job, rows, variant, wait_until
 
@@ -166,6 +167,25 @@ def test_what_cannot_run_fails_with_its_reason(compute, pushed, tag):
     assert result["status"] == "Failed"
     expected = {"missing": "ClientError: Cannot pull algorithm container", "without-train": "exit code: 127"}
     assert expected[tag] in result["failure_reason"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "why"),
+    [
+        ("list", b"[1]", "has no attribute 'get'"),
+        ("deep", b"[" * 100_000, "recursion"),
+        ("no-layers", b'{"config": {"Labels": {"%s": "x"}}}', "rootfs"),
+        ("words", b'{"config": {"Labels": {"%s": "x"}, "Entrypoint": {"a": 1}}}', "Entrypoint is not what"),
+        ("nul", b'{"config": {"Labels": {"%s": "x"}, "Env": ["A=\\u0000"]}}', "Env is not what"),
+    ],
+)
+def test_a_configuration_that_is_none_cannot_be_pulled(compute, ecr, name, config, why):
+    config = config.replace(b"%s", BASE_LABEL.encode())
+    push_files(ecr, config, [], reference(f"{REPOSITORY}:config-{name}"), print)
+    result = compute.train(**own_job(f"own-config-{name}", f"{REPOSITORY}:config-{name}"))
+    assert result["status"] == "Failed"
+    assert result["failure_reason"].startswith("ClientError: Cannot pull algorithm container")
+    assert why in result["failure_reason"]
 
 
 @pytest.fixture
