@@ -14,9 +14,10 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_aws import trees
 from local_aws.compute import s3
 from local_aws.compute.base import ContainerFailed
-from local_aws.compute.inside import open_inside
+from local_aws.compute.inside import open_inside, own_folder
 
 _log = logging.getLogger(__name__)
 
@@ -43,11 +44,12 @@ class Checkpoints:
 
     :param client: S3's, as the job's role
     :param uri: S3Uri of CheckpointConfig
-    :param folder: what the container sees at LocalPath
+    :param folder: what the container sees at LocalPath, and may replace
+    :param opt_ml: what it sees as /opt/ml, and cannot
     """
 
-    def __init__(self, client: Any, uri: str, folder: Path) -> None:
-        self._client, self._folder = client, folder
+    def __init__(self, client: Any, uri: str, folder: Path, opt_ml: Path) -> None:
+        self._client, self._folder, self._opt_ml = client, folder, opt_ml
         self._bucket, key = s3.split_url(uri)
         self._prefix = key if not key or key.endswith("/") else f"{key}/"
         self._ended = threading.Event()
@@ -95,14 +97,14 @@ class Checkpoints:
         while not self._ended.wait(_COPY_SECONDS):
             try:
                 self._upload()
-            except (ClientError, BotoCoreError, Boto3Error, OSError) as error:
+            except (ClientError, BotoCoreError, Boto3Error, OSError, ContainerFailed) as error:
                 # Tried again, and for the last time when the container has ended.
                 _log.warning("Checkpoints were not copied to s3://%s/%s: %s", self._bucket, self._prefix, error)
 
     def _upload(self) -> None:
-        for path in sorted(self._folder.rglob("*")):
-            # A link could lead out of the directory.
-            file = open_inside(path, self._folder)
+        for path in self._files():
+            # A link could lead out of the directory, and so could the directory itself by now.
+            file = open_inside(path, self._opt_ml)
             if file is None:
                 continue
             with file:
@@ -111,6 +113,17 @@ class Checkpoints:
                 if self._copied.get(name) != state:
                     self._client.upload_fileobj(file, self._bucket, self._prefix + name.as_posix())
                     self._copied[name] = state
+
+    def _files(self) -> list[Path]:
+        """Return what is in the directory.
+
+        :raises ContainerFailed: it is none any more, or too deep
+        """
+        own_folder(self._opt_ml, *self._folder.relative_to(self._opt_ml).parts)
+        try:
+            return sorted(Path(entry.path) for entry in trees.entries(self._folder))
+        except trees.TooDeep as error:
+            raise ContainerFailed(f"AlgorithmError: checkpoints: {error}") from error
 
 
 def _state(found: os.stat_result) -> tuple[int, int]:

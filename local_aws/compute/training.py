@@ -218,7 +218,7 @@ class TrainingRun:
         uri, local_path = self._spec.checkpoints
         folder = folder_of(local_path, self._opt_ml)
         # CreateTrainingJob has refused other paths.
-        return Checkpoints(self._client("s3"), uri, folder) if folder else None
+        return Checkpoints(self._client("s3"), uri, folder, self._opt_ml) if folder else None
 
     def _watch(self, container: Container, deadline: float) -> SecondaryStatus:
         """Wait for the container's end, a stop or the deadline, and in the last two cases end the container."""

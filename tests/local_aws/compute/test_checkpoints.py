@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from local_aws import trees
+from local_aws.compute.base import ContainerFailed
 from local_aws.compute.checkpoints import Checkpoints, folder_of
 from tests.local_aws.compute.support import BUCKET
 from tests.local_aws.sagemaker_cases import training_request, unique, upload, wait
@@ -22,7 +24,7 @@ def kept(s3, prefix):
 
 def test_a_job_goes_on_from_what_an_earlier_one_has_left(bucket, tmp_path):
     prefix = unique("checkpoints")
-    first = Checkpoints(bucket, f"s3://{BUCKET}/{prefix}", tmp_path / "first")
+    first = Checkpoints(bucket, f"s3://{BUCKET}/{prefix}", tmp_path / "first", tmp_path)
     first.begin()
     (tmp_path / "first/epochs").mkdir()
     (tmp_path / "first/epochs/1.pt").write_bytes(b"one")
@@ -30,7 +32,7 @@ def test_a_job_goes_on_from_what_an_earlier_one_has_left(bucket, tmp_path):
     first.end()
     assert kept(bucket, prefix) == {"epochs/1.pt": b"one"}
 
-    second = Checkpoints(bucket, f"s3://{BUCKET}/{prefix}/", tmp_path / "second")
+    second = Checkpoints(bucket, f"s3://{BUCKET}/{prefix}/", tmp_path / "second", tmp_path)
     second.begin()
     assert (tmp_path / "second/epochs/1.pt").read_bytes() == b"one"
     (tmp_path / "second/epochs/2.pt").write_bytes(b"two")
@@ -38,6 +40,23 @@ def test_a_job_goes_on_from_what_an_earlier_one_has_left(bucket, tmp_path):
     assert kept(bucket, prefix) == {"epochs/1.pt": b"one", "epochs/2.pt": b"two"}
     versions = bucket.head_object(Bucket=BUCKET, Key=f"{prefix}/epochs/1.pt")
     assert versions["ContentLength"] == 3
+
+
+@pytest.mark.parametrize("place", ["checkpoints", "kept/here"])
+def test_a_link_in_place_of_the_directory_gives_nothing_of_the_machine(bucket, tmp_path, place):
+    """A container may replace every directory below /opt/ml, the one of its checkpoints too."""
+    prefix, machine, opt_ml = unique("checkpoints"), tmp_path / "machine", tmp_path / "ml"
+    (machine / "here").mkdir(parents=True)
+    for secret in (machine / "secret", machine / "here/secret"):
+        secret.write_text("of the machine")
+    saved = Checkpoints(bucket, f"s3://{BUCKET}/{prefix}", opt_ml / place, opt_ml)
+    saved.begin()
+    first = opt_ml / Path(place).parts[0]
+    trees.remove(first)
+    first.symlink_to(machine)
+    with pytest.raises(ContainerFailed, match="is not a directory any more"):
+        saved.end()
+    assert kept(bucket, prefix) == {}
 
 
 @pytest.mark.parametrize(
