@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from slipway import image_names
-from slipway.aws.documents import Documents, reading
+from slipway.aws.documents import Document, Documents, reading
 from slipway.aws.ecr import PushedImage
 from slipway.aws.s3 import uri
 from slipway.errors import BuildFailed
@@ -59,14 +59,8 @@ class SourceImage:
         :raises slipway.errors.AwsError: when a call fails
         """
         image = self._tagged()
-        document = self._documents.read(self._source.bucket, self._key) if image else None
-        if image is None or document is None or document.content is None:
-            return None
-        with reading(uri(self._source.bucket, self._key)):
-            built = known(_Built, document.content)
-        if built.digest != image.digest:
-            raise self._foreign(image, f"the build {built.build_id} has pushed {built.digest}")
-        return image
+        built = self._noted()[0] if image else None
+        return image if image and built and built.digest == image.digest else None
 
     def of_build(self, build: Mapping[str, Any]) -> PushedImage | None:
         """Return what a build that has ended has pushed, whatever became of it, and note that; None where it has not.
@@ -76,17 +70,28 @@ class SourceImage:
         :raises slipway.errors.AwsError: when a call fails
         """
         image = self._tagged()
-        if image is None:
-            return None
-        # Tags cannot be moved: a build has succeeded only if the tag is its own image's.
         began = build["startTime"].replace(microsecond=0)
-        if build["buildStatus"] != BuildStatus.SUCCEEDED and image.pushed_at < began:
-            raise self._foreign(image, f"the build {build['id']} began at {began:%Y-%m-%d %H:%M:%S}")
-        built = versioned(asdict(_Built(image.digest, build["id"])))
-        if not self._documents.write(self._source.bucket, self._key, built, etag=None):
-            # Another build of the same bytes may have been faster.
-            return self.known()
-        return image
+        while image:
+            built, document = self._noted()
+            if built and built.digest == image.digest:
+                return image
+            if built and built.build_id == build["id"]:
+                raise self._foreign(image, f"the build {built.build_id} has pushed {built.digest}")
+            # Tags cannot be moved: a build has succeeded only if the tag is its own image's.
+            if build["buildStatus"] != BuildStatus.SUCCEEDED and image.pushed_at < began:
+                raise self._foreign(image, f"the build {build['id']} began at {began:%Y-%m-%d %H:%M:%S}")
+            # What an earlier build had given is gone, or there was none.
+            noted = versioned(asdict(_Built(image.digest, build["id"])))
+            if self._documents.write(self._source.bucket, self._key, noted, etag=document.etag):
+                return image
+        return None
+
+    def _noted(self) -> tuple[_Built | None, Document]:
+        document = self._documents.read(self._source.bucket, self._key)
+        if document.content is None:
+            return None, document
+        with reading(uri(self._source.bucket, self._key)):
+            return known(_Built, document.content), document
 
     def _tagged(self) -> PushedImage | None:
         return self._ecr.tagged_image(self._repository, self._source.tag)

@@ -131,6 +131,21 @@ def test_an_image_that_has_taken_the_place_of_the_built_one_is_not_the_sources(o
         operator.execute(ctx())
 
 
+def test_an_image_that_was_removed_is_built_again_and_may_be_another(operator, codebuild, ecr, documents):
+    run_task(operator, ctx(), wait=ends(codebuild, ecr))
+    ecr.images.clear()
+    documents.kept.pop(NOTE_KEY)
+    other = "sha256:" + "2" * 64
+
+    def wait(trigger):
+        ecr.push(SOURCE.tag, other, datetime.now(UTC))
+        return ends(codebuild, ecr, pushes=False)(trigger)
+
+    codebuild.found.clear()
+    codebuild.add(f"{PROJECT}:earlier", "another-1")
+    assert run_task(operator, ctx(), wait=wait)["digest"] == other
+
+
 def test_a_build_that_was_started_and_not_noted_is_found_by_its_mark(operator, codebuild, ecr, documents):
     noted(documents, BuildNote.begin(REVISION, 1, OWNER))
     codebuild.add(f"{PROJECT}:other", "another-1")
