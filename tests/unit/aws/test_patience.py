@@ -26,7 +26,11 @@ MODULES = [
 REFUSED = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 # A retry may send a message twice; its caller sends it again when it failed.
 # StackDriftHook.wait is made of steps that have it.
-IMPATIENT = {"SnsPublishHook.publish", "AwsHook.get_session", "AwsHook.get_client_type", "StackDriftHook.wait"}
+IMPATIENT = {
+    *("SnsPublishHook.publish", "AwsHook.get_session", "AwsHook.get_client_type", "StackDriftHook.wait"),
+    # What it does not get, a patient method asks for.
+    "LightInvocationHook.invoke",
+}
 
 
 class Hook:
