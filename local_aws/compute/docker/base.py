@@ -23,7 +23,7 @@ from local_aws.compute.sandbox.spec import Bind, owned_by_sandbox
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Changes when a base is made otherwise than before, so that those of earlier versions are not used.
-_FORMAT = 1
+_FORMAT = 2
 _VERSION = f"{VERSION}.{sys.version_info.micro}"
 # The registries that carry Docker's official images: https://docs.docker.com/docker-hub/official_images/ and
 # https://docs.aws.amazon.com/AmazonECR/latest/public/docker-official-images.html
@@ -128,6 +128,7 @@ class Base:
             _make_mounted(new / "mounts")
             _make_image(new / "image")
             _add_environment(new / "image")
+            _add_apt(new / "image")
             for part in ("mounts", "image"):
                 owned_by_sandbox(new / part)
             # Another build may have been faster.
@@ -166,6 +167,15 @@ def _add_environment(folder: Path) -> None:
     for name in ("pip", "pip3", f"pip{VERSION}"):
         script = local / "bin" / name
         script.write_text(_PIP)
+        script.chmod(0o755)
+
+
+def _add_apt(folder: Path) -> None:
+    """Put programs before the machine's, which could only say that they cannot lock their files."""
+    program = resources.files("local_aws.compute.docker").joinpath("apt_get.py").read_text()
+    for name in ("apt", "apt-get"):
+        script = folder / "usr" / "local" / "bin" / name
+        script.write_text(f"#!{interpreter()} -IS\n{program}")
         script.chmod(0o755)
 
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.compute.docker import base
 from local_aws.compute.docker.context import Context, ContextError
-from local_aws.compute.docker.dockerfile import DockerfileError, Instruction
+from local_aws.compute.docker.dockerfile import Instruction
 from local_aws.compute.docker.image_state import EPOCH, ImageState
 from local_aws.compute.docker.step import Step, StepFailed
 from local_aws.compute.docker.store import Image, ImageStore, Layer
+from local_aws.compute.docker.supported import ENGINE, check
 
 # Changes when the same instruction makes another layer than before.
 _FORMAT = 2
 # The label by which an image that was built here is known: its base layers are this machine's.
 BASE_LABEL = "slipway.local-aws.base"
-_KNOWN = ("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR")
-_NOT_SUPPORTED = f"the local AWS does not support this instruction; behind FROM it has {', '.join(_KNOWN)}"
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
 # Set for every RUN: nothing that a time is in, nothing that a second build would not have.
 _RUN_ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -66,7 +67,7 @@ class Build:
         :raises DockerfileError: an instruction is not supported, or wrong
         :raises StepFailed: an instruction has failed
         """
-        first, rest = _check(instructions)
+        first, rest = check(instructions)
         before: dict[str, str] = {}
         for argument in first[:-1]:
             self._declare(argument, before)
@@ -80,17 +81,18 @@ class Build:
         return Image(self._state.config(), tuple(layer for layer in self._state.layers if layer.digest))
 
     def _from(self, instruction: Instruction, before: Mapping[str, str], number: int, count: int) -> None:
-        name = instruction.expand(instruction.value, before)
+        name, *stage = instruction.expand(instruction.value, before).split()
         self._say(f"Step {number}/{count} : FROM {name}")
         if instruction.flags.keys() - {"platform"}:
-            raise instruction.refuse(f"--{min(instruction.flags)} is not supported")
-        if len(name.split()) != 1:
-            raise instruction.refuse("builds of several stages are not supported (AS)")
+            raise instruction.refuse(f"expected no flag but --platform, found --{min(instruction.flags)}: remove it")
+        # The name of the only stage means nothing.
+        if stage and (len(stage) != 2 or stage[0].upper() != "AS"):
+            raise instruction.refuse("expected IMAGE or IMAGE AS NAME")
         if not base.is_base(name):
             raise instruction.refuse(
                 f"{name} is no base image here: the local AWS has python:{base.VERSION}, "
                 f"python:{base.VERSION}-slim and their like, of Docker Hub and of public.ecr.aws/docker/library, "
-                "which are this machine's Python"
+                f"which are this machine's Python; other images {ENGINE}"
             )
         self._store.base.require()
         self._state.labels[BASE_LABEL] = f"python:{base.VERSION}"
@@ -102,8 +104,8 @@ class Build:
     def _run(self, instruction: Instruction) -> None:
         network = instruction.flags.get("network", "default")
         if instruction.flags.keys() - {"network"} or network not in ("default", "none"):
-            raise instruction.refuse("of its flags only --network=default and --network=none are supported")
-        argv = list(instruction.exec_form() or ("/bin/sh", "-c", instruction.value))
+            raise instruction.refuse(f"its flags other than --network=default and --network=none {ENGINE}")
+        argv = self._words(instruction)
         environment = self._state.arguments | self._state.environment
         asked = {"run": argv, "environment": environment, "cwd": self._state.workdir, "user": self._state.user}
         self._layer(
@@ -121,8 +123,10 @@ class Build:
         )
 
     def _copy(self, instruction: Instruction) -> None:
-        if instruction.flags.keys() - {"chown"}:
-            raise instruction.refuse("of its flags only --chown is supported")
+        if instruction.flags.keys() - {"chmod", "chown"}:
+            raise instruction.refuse(f"its flags other than --chmod and --chown {ENGINE}")
+        how = {flag: instruction.expand(value, self._state.values) for flag, value in instruction.flags.items()}
+        owner, mode = how.get("chown", ""), _mode(instruction, how)
         words = list(instruction.exec_form() or instruction.words())
         words = [instruction.expand(word, self._state.values) for word in words]
         if len(words) < 2:
@@ -136,12 +140,22 @@ class Build:
         many = len(sources) > 1 or any(self._context.is_folder(source) for source in sources)
         if len(words) > 2 and not destination.endswith("/"):
             raise instruction.refuse("with several sources the destination must end with /")
-        owner = instruction.expand(instruction.flags.get("chown", ""), self._state.values)
+        asked = {"copy": destination, "many": many, "owner": owner, "files": files} | ({"mode": mode} if mode else {})
         self._layer(
             instruction,
-            {"copy": destination, "many": many, "owner": owner, "files": files},
-            lambda layers, work: self._step.copy(layers, work, self._context, sources, destination, owner, many),
+            asked,
+            lambda layers, work: self._step.copy(layers, work, self._context, sources, destination, owner, many, mode),
         )
+
+    def _add(self, instruction: Instruction) -> None:
+        words = list(instruction.exec_form() or instruction.words())
+        for word in words[:-1]:
+            if "://" in word or word.startswith("git@"):
+                raise instruction.refuse(f"{word} is not in the context: put the file into it, and COPY it")
+            # What docker would unpack: https://docs.docker.com/reference/dockerfile/#adding-local-tar-archives
+            if word.lower().endswith(_ARCHIVES):
+                raise instruction.refuse(f"it would unpack {word}: COPY it, and RUN tar -xf")
+        self._copy(instruction)
 
     def _workdir(self, instruction: Instruction) -> None:
         text = instruction.expand(instruction.value.strip("\"'"), self._state.values)
@@ -203,7 +217,7 @@ class Build:
         words = instruction.words()
         if "=" not in words[0]:
             name, _, value = instruction.value.partition(" ")
-            return {name: instruction.expand(value.strip(), self._state.values)}
+            return {name: instruction.expand(_unquoted(value.strip()), self._state.values)}
         if any("=" not in word for word in words):
             raise instruction.refuse("each must be NAME=value")
         pairs = (word.partition("=") for word in words)
@@ -219,15 +233,38 @@ class Build:
             self._state.exposed[port if "/" in port else f"{port}/tcp"] = {}
         self._note(instruction, empty=True)
 
+    def _maintainer(self, instruction: Instruction) -> None:
+        self._state.author = instruction.value
+        self._note(instruction, empty=True)
+
+    def _healthcheck(self, instruction: Instruction) -> None:
+        # SageMaker asks /ping, whatever the image says.
+        self._note(instruction, empty=True)
+
+    def _stopsignal(self, instruction: Instruction) -> None:
+        if instruction.value not in ("SIGTERM", "15"):
+            raise instruction.refuse("SageMaker sends SIGTERM: remove the line, and have train and serve end at that")
+        self._note(instruction, empty=True)
+
+    def _shell(self, instruction: Instruction) -> None:
+        words = instruction.exec_form()
+        if not words:
+            raise instruction.refuse('expected a list in the JSON form, such as ["/bin/bash", "-c"]')
+        self._state.shell = words
+        self._note(instruction, empty=True)
+
     def _entrypoint(self, instruction: Instruction) -> None:
-        self._state.entrypoint = _words(instruction)
+        self._state.entrypoint = self._words(instruction)
         # As docker does it: a command of the base image is for its own entry point.
         self._state.command = None
         self._note(instruction, empty=True)
 
     def _cmd(self, instruction: Instruction) -> None:
-        self._state.command = _words(instruction)
+        self._state.command = self._words(instruction)
         self._note(instruction, empty=True)
+
+    def _words(self, instruction: Instruction) -> list[str]:
+        return list(instruction.exec_form() or (*self._state.shell, instruction.value))
 
     # --- the image ---------------------------------------------------------------------------------------------------
 
@@ -236,29 +273,17 @@ class Build:
         self._state.history.append({"created": EPOCH, "created_by": text} | ({"empty_layer": True} if empty else {}))
 
 
-def _check(instructions: list[Instruction]) -> tuple[list[Instruction], list[Instruction]]:
-    """Refuse what is not supported before anything runs.
-
-    :returns: the instructions up to FROM, and those behind it
-    """
-    position = next((number for number, found in enumerate(instructions) if found.name == "FROM"), None)
-    if position is None:
-        raise DockerfileError("Dockerfile: it has no FROM")
-    for instruction in instructions[:position]:
-        if instruction.name != "ARG":
-            raise instruction.refuse("only ARG may stand before FROM")
-    for instruction in instructions[position + 1 :]:
-        if instruction.name == "FROM":
-            raise instruction.refuse("builds of several stages are not supported")
-        if instruction.name not in _KNOWN:
-            raise instruction.refuse(_NOT_SUPPORTED)
-        if instruction.name not in ("RUN", "COPY") and instruction.flags:
-            raise instruction.refuse(f"--{min(instruction.flags)} is not supported")
-    return instructions[: position + 1], instructions[position + 1 :]
+def _mode(instruction: Instruction, flags: Mapping[str, str]) -> str:
+    """Return what `--chmod` says, in octal digits; empty without it."""
+    mode = flags.get("chmod", "")
+    if mode and not re.fullmatch("[0-7]{3,4}", mode):
+        raise instruction.refuse(f"--chmod={mode} is no mode in octal digits, such as 755")
+    return mode
 
 
-def _words(instruction: Instruction) -> list[str]:
-    return list(instruction.exec_form() or ("/bin/sh", "-c", instruction.value))
+def _unquoted(text: str) -> str:
+    """Remove quotation marks, as docker does in `ENV NAME value`."""
+    return re.sub(r"\\([\"'])|[\"']", lambda match: match[1] or "", text)
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -96,14 +96,18 @@ def _environment(spec: ContainerSpec, config: Mapping[str, Any]) -> dict[str, st
 
 
 def _opt_ml(spec: ContainerSpec, scratch: Path) -> tuple[Bind, ...]:
-    """Return what the container has at /opt/ml: a job all of its own, a model server the model, which others share."""
+    """Return what the container has at /opt/ml: a job all of its own, a model server the model, which others share.
+
+    SageMaker's toolkits look for the image's programs in /opt/ml/code:
+    https://github.com/aws/sagemaker-training-toolkit#getting-started
+    """
     owned_by_sandbox(spec.opt_ml)
     if spec.command == "train":
-        return (Bind(str(spec.opt_ml), _OPT_ML, writable=True),)
+        return (Bind(str(spec.opt_ml), _OPT_ML, writable=True, keeps=True),)
     private = scratch / "ml"
     (private / "model").mkdir(parents=True)
     owned_by_sandbox(private)
     return (
-        Bind(str(private), _OPT_ML, writable=True),
+        Bind(str(private), _OPT_ML, writable=True, keeps=True),
         Bind(str(spec.opt_ml / "model"), f"{_OPT_ML}/model"),
     )

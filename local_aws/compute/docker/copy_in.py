@@ -1,4 +1,4 @@
-"""Puts a tar's members into an image: `python -c SOURCE DESTINATION OWNER MANY`, the tar on standard input.
+"""Puts a tar's members into an image: `python -c SOURCE DESTINATION OWNER MANY MODE`, the tar on standard input.
 
 It runs inside of the image, as its user 0, so links and names of the image lead nowhere else. Only the standard library
 is there.
@@ -13,12 +13,13 @@ import tarfile
 from pathlib import Path
 
 
-def main(destination: str, owner: str, many: bool) -> None:
+def main(destination: str, owner: str, many: bool, mode: str) -> None:
     """Write what the tar has.
 
     :param destination: of the COPY, absolute; it is a directory if it ends with a slash or already is one
     :param owner: `user[:group]` as names or numbers, empty for root
     :param many: whether the tar has a directory's content, or several files
+    :param mode: of each member in octal digits, empty for its own
     """
     user, group = ids(owner)
     place = Path(destination)
@@ -29,6 +30,8 @@ def main(destination: str, owner: str, many: bool) -> None:
             target = place / member.name if folder else place
             if put(tar, member, target):
                 os.chown(target, user, group, follow_symlinks=False)
+                if mode and not target.is_symlink():
+                    target.chmod(int(mode, 8))
 
 
 def put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> bool:
@@ -76,4 +79,4 @@ def ids(owner: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3] == "many")
+    main(sys.argv[1], sys.argv[2], sys.argv[3] == "many", sys.argv[4])

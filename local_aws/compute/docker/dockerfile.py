@@ -139,8 +139,8 @@ def _escape(lines: list[str]) -> str:
 
 
 def _instruction(line: int, text: str) -> Instruction:
-    name, _, value = text.strip().partition(" ")
-    value = value.strip()
+    name, *behind = text.split(maxsplit=1)
+    value = "".join(behind).strip()
     flags = {}
     while match := _FLAG.match(value):
         flags[match["name"]] = match["value"] or ""

@@ -22,6 +22,9 @@ class ImageState:
     user: str = ""
     entrypoint: list[str] | None = None
     command: list[str] | None = None
+    # Of the shell form: https://docs.docker.com/reference/dockerfile/#shell
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    author: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     exposed: dict[str, dict[str, str]] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
@@ -54,4 +57,4 @@ class ImageState:
             "config": config,
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in self.layers if layer.digest]},
             "history": self.history,
-        }
+        } | ({"author": self.author} if self.author else {})

@@ -98,6 +98,7 @@ class Step:
         destination: str,
         owner: str,
         many: bool,
+        mode: str = "",
     ) -> None:
         """Copy files of the context into the image.
 
@@ -106,7 +107,7 @@ class Step:
         :raises StepFailed: they cannot be put there
         """
         program = resources.files("local_aws.compute.docker").joinpath("copy_in.py").read_text()
-        argv = [base.interpreter(), "-I", "-S", "-c", program, destination, owner, "many" if many else "one"]
+        argv = [base.interpreter(), "-I", "-S", "-c", program, destination, owner, "many" if many else "one", mode]
         spec = self._spec(below, work, argv, {"LANG": "C.UTF-8"}, ())
         self._execute(spec, lambda stream: context.write(sources, stream))
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from local_aws.compute.sandbox import kernel
-from local_aws.compute.sandbox.spec import HOST_ID, SandboxSpec
+from local_aws.compute.sandbox.spec import HOST_ID, Bind, SandboxSpec
 
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _SAFE = kernel.MS_NOSUID | kernel.MS_NODEV
@@ -24,7 +24,11 @@ def enter(spec: SandboxSpec) -> None:
     root.mkdir(exist_ok=True)
     _overlay(spec, root)
     for bind in spec.binds:
-        _bind(bind.source, _inside(root, bind.target), bind.writable)
+        place = _inside(root, bind.target)
+        if bind.keeps:
+            _bind_beside(bind, place, Path(spec.scratch) / "kept")
+        else:
+            _bind(bind.source, place, bind.writable)
     _devices(root)
     kernel.mount("proc", str(_inside(root, "/proc")), "proc", _SAFE | kernel.MS_NOEXEC)
     _tmpfs(_inside(root, "/tmp"), spec.limits.tmp_bytes)  # noqa: S108 - the sandbox's own
@@ -65,6 +69,24 @@ def _bind(source: str, place: Path, writable: bool) -> None:
     kernel.mount(source, str(place), flags=kernel.MS_BIND | kernel.MS_REC)
     read_only = 0 if writable else kernel.MS_RDONLY
     kernel.mount("none", str(place), flags=kernel.MS_BIND | kernel.MS_REMOUNT | _SAFE | read_only)
+
+
+def _bind_beside(bind: Bind, place: Path, kept: Path) -> None:
+    """Mount a directory, and in it what the image has there under other names; links are left out."""
+    kept.mkdir()
+    kernel.mount(str(place), str(kept), flags=kernel.MS_BIND)
+    _bind(bind.source, place, bind.writable)
+    for entry in sorted(kept.iterdir()):
+        target = place / entry.name
+        if entry.is_symlink() or target.is_symlink() or target.exists():
+            continue
+        if entry.is_dir():
+            target.mkdir()
+        elif entry.is_file():
+            target.touch()
+        else:
+            continue
+        _bind(str(entry), target, writable=False)
 
 
 def _tmpfs(place: Path, size_bytes: int, mode: str = "1777") -> None:

@@ -32,11 +32,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Bind:
-    """A directory or file of the machine that the sandbox sees."""
+    """A directory or file of the machine that the sandbox sees.
+
+    :param keeps: whether it also sees, read-only, what the image has at the target under other names
+    """
 
     source: str
     target: str
     writable: bool = False
+    keeps: bool = False
 
 
 @dataclass(frozen=True)

@@ -227,3 +227,21 @@ def test_an_image_that_has_gone_stops_a_new_instance_only(compute, ecr, pushed, 
         compute("set_capacities", name=endpoint, weights={}, counts={"one": 2})
     assert ask(compute, endpoint, "os.environ['KIND']") == "going"
     assert compute("instances", name=endpoint) == {"one": 1}
+
+
+# The toolkits' place for programs; what a job has itself; a link that leads to the machine's files, were it followed.
+OPT_ML = """RUN mkdir -p /opt/ml/code /opt/ml/model && echo of the image > /opt/ml/code/a.py \\
+    && touch /opt/ml/one.txt /opt/ml/model/old.txt && ln -s /etc /opt/ml/link
+"""
+LOOK = "open('/opt/ml/code/a.py').read(), sorted(os.listdir('/opt/ml')), os.access('/opt/ml/code/a.py', os.W_OK)"
+
+
+def test_a_job_and_a_server_see_what_the_image_has_in_opt_ml(compute, s3, pushed, endpoint):
+    pushed("code", more=OPT_ML)
+    image = f"{REPOSITORY}:code"
+    program = f"open('/opt/ml/output/failure', 'w').write(str(({LOOK}, os.listdir('/opt/ml/model')))); sys.exit(3)"
+    seen = "('of the image\\n', ['code', 'input', 'model', 'one.txt', 'output'], False, [])"
+    assert seen in compute.train(**own_job("own-code", image, program))["failure_reason"]
+    archive = compute.train(**own_job("own-code-model", image))["artifacts"]
+    assert compute("deploy", name=endpoint, variants=[variant("one", archive, image=image)]) is None
+    assert ask(compute, endpoint, LOOK) == "('of the image\\n', ['code', 'model', 'one.txt'], False)"

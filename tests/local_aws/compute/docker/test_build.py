@@ -82,6 +82,46 @@ ENTRYPOINT ["/usr/bin/env"]
     assert greeting.stat().st_uid == HOST_ID
 
 
+def test_an_image_as_published_examples_write_it(builder, context):
+    """Build with the instructions and habits of public examples for SageMaker, `apt-get` among them."""
+    (context / "program").mkdir()
+    (context / "program" / "train").write_text("#!/bin/sh\necho trains\n")
+    (context / "extra.txt").write_text("extra")
+    image = builder(
+        context,
+        """FROM python:3.11-slim AS base
+MAINTAINER Amazon AI <sage-learner@amazon.com>
+RUN apt-get -y update && apt-get install -y --no-install-recommends \\
+         bash \\
+         libc6:amd64 \\
+    && rm -rf /var/lib/apt/lists/*
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+RUN ! false | true && echo "pipefail: ${BASH_VERSION:+yes}"
+ENV PYTHONPATH "${PYTHONPATH}:/opt/program"
+ENV PATH="/opt/program:${PATH}"
+ADD extra.txt /opt/extra/
+COPY --chmod=755 program /opt/program
+WORKDIR\t/opt/program
+HEALTHCHECK --interval=30s CMD curl -f http://localhost:8080/ping
+STOPSIGNAL SIGTERM
+RUN train && echo "$PYTHONPATH"
+""",
+    )
+    assert {"pipefail: yes", "trains", ":/opt/program"} <= set(builder.lines)
+    assert image.config["author"] == "Amazon AI <sage-learner@amazon.com>"
+    members = files_of(builder, image)
+    assert (members["opt/program/train"].mode, members["opt/extra/extra.txt"].mode) == (0o755, 0o644)
+
+
+def test_a_package_that_the_machine_has_not_is_named_with_what_to_do(builder, context):
+    with pytest.raises(StepFailed, match=r"Dockerfile:3: RUN: .*non-zero code: 100"):
+        builder(context, FROM + "RUN apt-get update\nRUN apt-get install -qq -o A::B=1 bash no-such-one=1.2 nor-this\n")
+    (told,) = [line for line in builder.lines if line.startswith("E: ")]
+    assert told.startswith("E: no-such-one nor-this: the local AWS builds without docker on this machine")
+    assert "`sudo apt-get install no-such-one nor-this`" in told
+    assert "SLIPWAY_COMPUTE=container" in told
+
+
 def test_the_same_source_gives_the_same_digest(tmp_path, base_folder, builder, context):
     (context / "a").write_text("a")
     dockerfile = FROM + "COPY . /opt/a/\nRUN date +%N > /dev/null; mkdir /opt/b; touch /opt/b/2 /opt/b/1\n"
@@ -101,12 +141,21 @@ def test_the_same_source_gives_the_same_digest(tmp_path, base_folder, builder, c
         ("FROM ubuntu:22.04", "Dockerfile:1: FROM: ubuntu:22.04 is no base image here"),
         ("FROM python:3.12", "Dockerfile:1: FROM: python:3.12 is no base image here"),
         ("FROM evil.example/python:3.11", "Dockerfile:1: FROM: evil.example/python:3.11 is no base image here"),
-        ("FROM python:3.11 AS one", "Dockerfile:1: FROM: builds of several stages are not supported"),
-        (FROM + "RUN true\nFROM python:3.11", "Dockerfile:3: FROM: builds of several stages"),
-        (FROM + "ADD https://x/y /", "Dockerfile:2: ADD: the local AWS does not support this instruction"),
-        (FROM + "\nVOLUME /data", "Dockerfile:3: VOLUME: the local AWS does not support this instruction"),
-        (FROM + "RUN --mount=type=secret,id=a cat /run/secrets/a", "Dockerfile:2: RUN: of its flags only --network"),
-        (FROM + "COPY --from=other /a /b", "Dockerfile:2: COPY: of its flags only --chown"),
+        ("FROM python:3.11 AS", "Dockerfile:1: FROM: expected IMAGE or IMAGE AS NAME"),
+        (FROM + "RUN true\nFROM python:3.11", "Dockerfile:3: FROM: builds of several stages need docker or podman"),
+        (FROM + "ADD https://x/y /", "Dockerfile:2: ADD: https://x/y is not in the context: put the file into it"),
+        (FROM + "ADD data.tar.gz /", "Dockerfile:2: ADD: it would unpack data.tar.gz: COPY it, and RUN tar -xf"),
+        (
+            FROM + "\nVOLUME /data",
+            "Dockerfile:3: VOLUME: leave it out: a job and an endpoint write to /opt/ml",
+        ),
+        (FROM + "ONBUILD RUN true", "Dockerfile:2: ONBUILD: nothing is built on this image"),
+        (FROM + "RUM true", "Dockerfile:2: RUM: there is no such instruction; behind FROM the local AWS has ADD"),
+        (FROM + "STOPSIGNAL SIGINT", "Dockerfile:2: STOPSIGNAL: SageMaker sends SIGTERM: remove the line"),
+        (FROM + "SHELL /bin/bash", "Dockerfile:2: SHELL: expected a list in the JSON form"),
+        (FROM + "RUN --mount=type=secret,id=a cat /run/secrets/a", "Dockerfile:2: RUN: its flags other than --network"),
+        (FROM + "COPY --from=other /a /b", "Dockerfile:2: COPY: its flags other than --chmod and --chown need docker"),
+        (FROM + "COPY --chmod=u+x link /b", "Dockerfile:2: COPY: --chmod=u+x is no mode in octal digits, such as 755"),
         (FROM + "COPY ../secret /", "Dockerfile:2: COPY: ../secret leads out of the context"),
         (FROM + "COPY link /", "Dockerfile:2: COPY: link is a symbolic link"),
         ("RUN true", "Dockerfile: it has no FROM"),
