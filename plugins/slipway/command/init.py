@@ -14,6 +14,7 @@ from slipway import names
 from slipway.command import custom, documents, tabular
 from slipway.command.aws import Aws
 from slipway.command.check import examine, show
+from slipway.command.container import CONTAINER
 from slipway.command.documents import Plan
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
@@ -24,8 +25,6 @@ from slipway.command.settings import Settings
 from slipway.command.sources import nearest_models_folder, read_package
 
 _VERSION = "1.7-1"
-# The folder of the container's source, in that of the sources.
-CONTAINER = "container"
 
 
 def init(
@@ -111,8 +110,7 @@ def init(
         raise typer.Exit(Exit.REFUSED)
     output.text("Next, make the model's roles: slipway bootstrap, or make up again for the local AWS.")
     if with_container:
-        place = f"s3://{plan.bucket}/image_builds/{prefix}/image.zip"
-        output.text(f"Build its image: (cd {folder / CONTAINER} && zip -qr - . | aws s3 cp - {place})")
+        output.text(f"Build its image: slipway build {folder}")
     output.text(f"Then release it: slipway submit {folder}")
 
 

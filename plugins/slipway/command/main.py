@@ -10,6 +10,7 @@ import typer
 from slipway import __version__
 from slipway.command.app import EPILOG, Command, Group
 from slipway.command.bootstrap import bootstrap
+from slipway.command.build import build
 from slipway.command.check import check
 from slipway.command.decide import approve, reject, trial
 from slipway.command.doctor import doctor
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Release a model": (init, check, submit),
+    "Release a model": (init, build, check, submit),
     "Decide": (approve, reject, trial, rollback),
     "Look at it": (status, logs, invoke, stress),
     "Set up": (login, doctor, bootstrap, teardown),

@@ -67,7 +67,7 @@ def submit(
         output.text(f"The release starts by itself: slipway status {prefix}")
         return
     try:
-        run_id = _run_of(airflow, prefix, version, aws)
+        run_id = run_of(airflow, prefix, version, aws)
     except (KeyboardInterrupt, typer.Abort) as error:
         raise _not_started(airflow, prefix, version, "you pressed Ctrl-C", Exit.INTERRUPTED) from error
     output.note(f"release {airflow.run_url(prefix, run_id)}")
@@ -97,30 +97,31 @@ def _checked(
         return source.prefix, where.resolve(source.source.bucket), source.source.key
 
 
-def _run_of(airflow: Airflow, model: str, version: Upload, aws: Aws) -> str:
-    """Wait for the run that releases a version, and return its id.
+def run_of(airflow: Airflow, dag_id: str, version: Upload, aws: Aws) -> str:
+    """Wait for the run that an uploaded version starts, and return its id.
 
+    :param dag_id: the model's, or that of the builds of its image
     :raises CommandError: when none starts
     """
     run_id = run_id_of(aws, version)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
-            return str(airflow.api("GET", run_path(model, run_id))["dag_run_id"])
+            return str(airflow.api("GET", run_path(dag_id, run_id))["dag_run_id"])
         except CommandError as error:
             if error.code is not Exit.NOT_FOUND:
                 raise
         time.sleep(POLL_SECONDS)
     why = f"Airflow has started none within {PATIENCE_SECONDS:.0f} s{_import_errors(airflow)}"
-    raise _not_started(airflow, model, version, why, Exit.FAILED)
+    raise _not_started(airflow, dag_id, version, why, Exit.FAILED)
 
 
-def _not_started(airflow: Airflow, model: str, version: Upload, why: str, code: Exit) -> CommandError:
+def _not_started(airflow: Airflow, dag_id: str, version: Upload, why: str, code: Exit) -> CommandError:
     return CommandError(
-        "The zip is uploaded, and its release has not started yet",
+        "The zip is uploaded, and its run has not started yet",
         where=f"s3://{version.bucket}/{version.key} version {version.version_id}",
         why=why,
-        fix=f"slipway status {model} shows it once it has; the DAG intake starts releases: {airflow.url}/dags/intake",
+        fix=f"the DAG intake starts it: {airflow.url}/dags/intake; then it is at {airflow.url}/dags/{quoted(dag_id)}",
         code=code,
     )
 

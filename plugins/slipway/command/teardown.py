@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from slipway.command import session
-from slipway.command.airflow import Airflow, quoted, run_path
+from slipway.command.airflow import Airflow, quoted
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
-from slipway.command.follow import PATIENCE_SECONDS, POLL_SECONDS
 from slipway.command.options import AsJson, Model
 from slipway.command.output import Output
+from slipway.command.run import follow_run, xcom
 from slipway.names import TEARDOWN_DAG_ID
 
 
@@ -62,7 +61,7 @@ def teardown(
         output.text(f"The teardown has started: {url}")
         return
     try:
-        state, tasks = _follow(airflow, run_id, output)
+        state, tasks = follow_run(airflow, TEARDOWN_DAG_ID, run_id, output)
     except KeyboardInterrupt as error:
         raise CommandError(
             "You no longer follow the teardown",
@@ -73,7 +72,7 @@ def teardown(
         ) from error
     if state != "success":
         raise _failure(airflow, run_id, tasks, url)
-    kept = _xcom(airflow, run_id, "nothing_left", "kept") or []
+    kept = xcom(airflow, TEARDOWN_DAG_ID, run_id, "nothing_left", "kept") or []
     output.json({"model": model, "run_id": run_id, "kept": kept, "exit_code": 0})
     output.text(f"{model} is removed.", style="green")
     for one in kept:
@@ -81,49 +80,12 @@ def teardown(
     output.text(url)
 
 
-def _follow(airflow: Airflow, run_id: str, output: Output) -> tuple[str, dict[str, str]]:
-    """Wait for the run's end.
-
-    :returns: its state, and the states of its tasks
-    """
-    shown: dict[str, str] = {}
-    gone_since: float | None = None
-    while True:
-        try:
-            state = airflow.api("GET", run_path(TEARDOWN_DAG_ID, run_id))["state"]
-            listed = airflow.api("GET", f"{run_path(TEARDOWN_DAG_ID, run_id)}/taskInstances")["task_instances"]
-            gone_since = None
-        except CommandError as error:
-            gone_since = gone_since or time.monotonic()
-            if error.code is not Exit.UNREACHABLE or time.monotonic() - gone_since > PATIENCE_SECONDS:
-                raise
-        else:
-            tasks = {one["task_id"]: one["state"] or "" for one in listed}
-            for task_id, now in tasks.items():
-                if now not in ("", "scheduled", "queued") and shown.get(task_id) != now:
-                    shown[task_id] = now
-                    output.note(f"{task_id:16} {now}")
-            if state in ("success", "failed"):
-                return state, tasks
-        time.sleep(POLL_SECONDS)
-
-
 def _failure(airflow: Airflow, run_id: str, tasks: Mapping[str, str], url: str) -> CommandError:
     failed = next((task_id for task_id, state in tasks.items() if state == "failed"), "remove")
-    told = _xcom(airflow, run_id, failed, "slipway_failure") or {}
+    told = xcom(airflow, TEARDOWN_DAG_ID, run_id, failed, "slipway_failure") or {}
     return CommandError(
         str(told.get("what") or "The teardown failed"),
         where=told.get("where") or url,
         why=told.get("why") or f"the task {failed} failed",
         fix=told.get("fix") or f"read its log: {url}",
     )
-
-
-def _xcom(airflow: Airflow, run_id: str, task_id: str, key: str) -> Any:
-    path = f"{run_path(TEARDOWN_DAG_ID, run_id)}/taskInstances/{quoted(task_id)}/xcomEntries/{quoted(key)}"
-    try:
-        return airflow.api("GET", path, stringify="false")["value"]
-    except CommandError as error:
-        if error.code is Exit.NOT_FOUND:
-            return None
-        raise

@@ -15,8 +15,8 @@ NAMES = command_names()
 
 
 def test_all_commands_are_there():
-    wanted = "init check submit status approve reject rollback trial invoke stress logs doctor bootstrap teardown login"
-    assert set(NAMES) == set(wanted.split())
+    wanted = "build init check submit status approve reject rollback trial invoke stress logs doctor bootstrap teardown"
+    assert set(NAMES) == {"login", *wanted.split()}
 
 
 def test_the_app_lists_every_command_and_exit_code(slipway):

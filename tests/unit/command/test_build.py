@@ -1,0 +1,71 @@
+"""The source of an image is zipped and checked before anything is uploaded."""
+
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from slipway.command.container import read_container
+from slipway.command.exits import Exit
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "include" / "containers" / "iris-random-forest"
+WHO = ("--approver", "alice", "--account", "123456789012", "--region", "us-west-2")
+
+
+@pytest.fixture
+def source(slipway):
+    """A model with an image of its own, made by init, and the folder of its container."""
+    made = slipway("init", "forest", "--custom", *WHO)
+    assert made.code == 0, made.err
+    assert "Build its image: slipway build forest" in made.out
+    return slipway.folder / "forest" / "container"
+
+
+@pytest.mark.parametrize("place", ["forest", "forest/container"])
+def test_the_example_is_what_a_build_accepts(slipway, source, place):
+    said = slipway("build", place, "--check-only")
+    assert (said.code, said.out) == (0, "forest: the source of the image is what a build accepts, 4 files.\n")
+
+
+def test_each_line_that_is_refused_is_told_before_anything_is_uploaded(slipway, source):
+    (source / "Dockerfile").write_text("# syntax=docker/dockerfile:1\nFROM ubuntu:22.04\nRUN --mount=type=cache true\n")
+    said = slipway("build", "forest")
+    assert said.code == Exit.REFUSED
+    for text in ("Dockerfile line 1: ", "Dockerfile line 2: ", "Dockerfile line 3: ", "start from an allowed image"):
+        assert text in said.err
+    assert slipway("build", "forest", "--json").json["exit_code"] == Exit.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("data",), Exit.NOT_FOUND, "expected Dockerfile or container/Dockerfile, found neither"),
+        (("forest", "--model", "other"), Exit.NOT_FOUND, "There is no model file of other"),
+        (("plain",), Exit.REFUSED, "add the line `image: {}`"),
+    ],
+)
+def test_what_cannot_be_built_is_told_with_its_fix(slipway, source, words, code, told):
+    (slipway.folder / "data").mkdir()
+    assert slipway("init", "plain", *WHO).code == 0
+    shutil.copytree(source, slipway.folder / "plain" / "container")
+    said = slipway("build", *words, "--check-only")
+    assert said.code == code
+    assert told in said.err
+
+
+def test_the_zip_has_what_docker_reads_and_is_always_the_same(tmp_path):
+    folder = tmp_path / "one"
+    shutil.copytree(EXAMPLE, folder)
+    for name in (".git/config", "__pycache__/train.pyc", ".DS_Store", ".dockerignore", "more/a.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    shutil.copytree(folder, tmp_path / "two", copy_function=shutil.copy)
+    bodies = {read_container(tmp_path / name).body for name in ("one", "two")}
+    assert len(bodies) == 1
+    with zipfile.ZipFile(io.BytesIO(bodies.pop())) as archive:
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
+    names = [".dockerignore", "Dockerfile", "more/a.py", "requirements.txt", "serve", "train"]
+    assert sorted(modes) == names
+    assert (modes["more/a.py"], modes["train"]) == (0o644, (EXAMPLE / "train").stat().st_mode & 0o777 | 0o600)
