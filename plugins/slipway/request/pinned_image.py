@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from slipway import image_names
 from slipway.aws.placeholders import AwsIdentity
 from slipway.errors import ImageMissing
 from slipway.formats.image_uri import EcrImage
@@ -101,8 +102,8 @@ def _newest(
             "The model has no container image yet",
             resource=str(wanted),
             why="its model file names neither a tag nor a digest, and no build has made an image",
-            fix=f"upload the image's source to image_builds/{model.prefix}/image.zip, and release the zip again when "
-            "the image is built",
+            fix=f"build it: slipway build, or an upload to {image_names.source_key(model.prefix)}; where a build has "
+            f"failed, the DAG {image_names.build_dag_id(model.prefix)} says why. Then release the zip again",
         )
     require_image(built.uri, aws, ecr)
     return built
