@@ -56,7 +56,8 @@ _COPIED = ("etc/ld.so.cache", "etc/alternatives", "etc/mime.types", "etc/protoco
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
-    "etc/hosts": "127.0.0.1 localhost\n",
+    # With the names that containers.py gives; SageMaker's training toolkit waits until its host's can be looked up.
+    "etc/hosts": "127.0.0.1 localhost algo-1 model build\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "etc/os-release": 'NAME="This machine"\nID=machine\n',
 }

@@ -124,6 +124,11 @@ def test_it_trains_as_sagemaker_runs_it(compute, s3, image):
             "AlgorithmError: The container was killed",
         ),
         (
+            "own-host",
+            "import socket; sys.exit(8 if socket.gethostbyname('algo-1') == '127.0.0.1' else 9)",
+            "exit code: 8",
+        ),
+        (
             "own-variables",
             "sys.exit(6 if any(n.startswith(('SM_', 'AWS_ACCESS', 'AWS_SECRET')) for n in os.environ) else 7)",
             "exit code: 7",
