@@ -2,14 +2,21 @@
 
 import io
 import shutil
+import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from slipway.command import session
 from slipway.command.container import read_container
+from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
+from slipway.command.upload import Upload
 
+# The package's member of this name is the command.
+module = sys.modules["slipway.command.build"]
 EXAMPLE = Path(__file__).resolve().parents[3] / "include" / "containers" / "iris-random-forest"
 WHO = ("--approver", "alice", "--account", "123456789012", "--region", "us-west-2")
 
@@ -69,3 +76,38 @@ def test_the_zip_has_what_docker_reads_and_is_always_the_same(tmp_path):
     names = [".dockerignore", "Dockerfile", "more/a.py", "requirements.txt", "serve", "train"]
     assert sorted(modes) == names
     assert (modes["more/a.py"], modes["train"]) == (0o644, (EXAMPLE / "train").stat().st_mode & 0o777 | 0o600)
+
+
+IMAGE = {"image": "registry/forest@sha256:1"}
+DIED = {"what": "The build has failed", "where": "build:1", "why": "phase BUILD: pip", "fix": "correct it"}
+FAILED, REFUSED = DIED | {"kind": "BuildFailed"}, DIED | {"kind": "ImageRefused"}
+
+
+@pytest.mark.parametrize(
+    ("states", "left", "code", "told"),
+    [
+        ({"build": "success", "record": "success"}, {"record": IMAGE}, Exit.DONE, "@sha256:1"),
+        ({"build": "failed", "record": "upstream_failed"}, {"build": FAILED}, Exit.FAILED, "Why:   phase BUILD: pip"),
+        ({"check_source": "failed"}, {"check_source": REFUSED}, Exit.REFUSED, "Fix:   correct it"),
+        ({"build": "failed"}, {}, Exit.FAILED, "read its log in Airflow"),
+    ],
+)
+def test_a_build_ends_with_its_image_or_with_the_reason(slipway, source, monkeypatch, states, left, code, told):
+    def api(_method, path, **_):
+        if "xcomEntries" in path:
+            task = path.split("/taskInstances/")[1].split("/")[0]
+            if task not in left:
+                raise CommandError("There is no such XCom", code=Exit.NOT_FOUND)
+            return {"value": left[task]}
+        if path.endswith("taskInstances"):
+            return {"task_instances": [{"task_id": task, "state": state} for task, state in states.items()]}
+        return {"dag_run_id": "run", "state": "failed" if "failed" in states.values() else "success"}
+
+    airflow = SimpleNamespace(api=api, url="http://airflow", run_url=lambda dag_id, run_id: f"http://airflow/{dag_id}")
+    monkeypatch.setattr(session, "connect", lambda output: airflow)
+    monkeypatch.setattr(module, "_upload", lambda *_: Upload("bucket", "key", "v1", "alice"))
+    monkeypatch.setattr(module, "run_of", lambda *_: "run")
+    said = slipway("build", "forest")
+    assert (said.code, told in said.out) == (code, True), said
+    assert "http://airflow/image_build-forest" in said.err
+    assert slipway("build", "forest", "--json").json["exit_code"] == code
