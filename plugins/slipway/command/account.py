@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from slipway import image_names
 from slipway.command.aws import Aws, Caller
 from slipway.command.findings import Finding, State, looking, not_checked, ok, problem, unknown
 from slipway.command.set_up import endpoint_template_key
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
 
 _BOOTSTRAP = "run slipway bootstrap with an administrator's credentials; for the local system: make up, again"
+# Where uploads are looked for, and the keys there; a model file may name another one for its zips.
+_PLACES = {
+    "training_jobs/": "training_jobs/PREFIX/trainingjob.zip",
+    image_names.SOURCE_PREFIX: image_names.source_key("PREFIX"),
+}
 # The two endpoints, and the second variant of a trial.
 _ENDPOINT_INSTANCES = 3
 
 
-def examine(aws: Aws, models: list[ModelConfig]) -> list[Finding]:
+def examine(aws: Aws, models: list[ModelConfig], *, all_models: bool = True) -> list[Finding]:
     """Look at the account.
 
     :param aws: AWS, with the person's credentials
     :param models: the models whose parts are looked for
+    :param all_models: whether these are all that there are, so that what is none of theirs is nobody's
     """
     found: list[Finding] = []
     with looking("your AWS credentials", found, then=("the set-up of the account", "the bucket", "the quotas")):
@@ -38,6 +45,9 @@ def examine(aws: Aws, models: list[ModelConfig]) -> list[Finding]:
                 continue
             with looking(f"the bucket {bucket}", found):
                 found.append(_versions(aws, bucket))
+            mine = [model for model in models if _resolved(model.source.bucket, caller) == bucket]
+            with looking(f"uploads to {bucket}", found, otherwise=State.UNKNOWN):
+                found += unread_uploads(aws, bucket, mine) if all_models else []
         with looking("the quotas", found, otherwise=State.UNKNOWN):
             found += _quotas(aws, models)
     return found
@@ -95,6 +105,21 @@ def _versions(aws: Aws, bucket: str) -> Finding:
     if listed[0]["VersionId"] == "null":
         return problem(about, "it keeps no versions", "turn versioning on: a release is of one version of the zip")
     return ok(about, "it keeps versions")
+
+
+def unread_uploads(aws: Aws, bucket: str, models: list[ModelConfig]) -> Iterator[Finding]:
+    """Name the uploads that start nothing, because no model has their key. Only the first of many are looked at.
+
+    :param models: all whose zips are uploaded to the bucket
+    """
+    keys = {model.source.key for model in models}
+    keys |= {image_names.source_key(model.prefix) for model in models if model.image}
+    s3 = aws.client("s3")
+    for place, form in _PLACES.items():
+        with aws.calling("The bucket cannot be looked at", bucket):
+            listed = s3.list_objects_v2(Bucket=bucket, Prefix=place).get("Contents", [])
+        for key in [one["Key"] for one in listed if one["Size"] and one["Key"] not in keys]:
+            yield unknown(f"s3://{bucket}/{key}", f"it starts nothing: no model file has this key. Expected {form}")
 
 
 def _quotas(aws: Aws, models: list[ModelConfig]) -> Iterator[Finding]:

@@ -51,7 +51,7 @@ def doctor(
         wanted = [one for one in known if model in (None, one.prefix)]
         if known and not errors:
             found.append(ok("the model files", f"{', '.join(one.prefix for one in known)} in {place}"))
-        found += account.examine(Aws(), wanted)
+        found += account.examine(Aws(), wanted, all_models=model is None and not errors)
     _tell(found, output)
     wrong = any(one.state is State.PROBLEM for one in found)
     output.json({"findings": [one.document() for one in found], "exit_code": int(Exit.FAILED if wrong else Exit.DONE)})
