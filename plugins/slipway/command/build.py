@@ -18,7 +18,7 @@ from slipway.command.exits import Exit
 from slipway.command.options import AsJson, Models, NoFollow, OfModel
 from slipway.command.output import Output
 from slipway.command.release_code import release_code
-from slipway.command.run import follow_run, xcom
+from slipway.command.run import failures, follow_run, xcom
 from slipway.command.sources import Package, models_in
 from slipway.command.submit import run_of
 from slipway.command.upload import Upload, refuse_missing_model, upload_zip
@@ -136,19 +136,12 @@ def _conclude(airflow: Airflow, dag_id: str, run_id: str, state: str, tasks: Map
         output.text(f"{prefix} has a new image: {image.get('image')}", style="green")
         output.text(f"Release with it: slipway submit {prefix}")
         return Exit.DONE
-    failed = [task_id for task_id, ended in tasks.items() if ended == "failed"]
-    failures = [{"task_id": task_id, **_failure(airflow, dag_id, run_id, task_id)} for task_id in failed]
-    refused = any(failure.get("kind") == "ImageRefused" for failure in failures)
+    failed = failures(airflow, dag_id, run_id, tasks)
+    refused = any(failure.get("kind") == "ImageRefused" for failure in failed)
     code = Exit.REFUSED if refused else Exit.FAILED
-    output.json({**document, "failures": failures, "exit_code": int(code)})
-    for failure in failures:
+    output.json({**document, "failures": failed, "exit_code": int(code)})
+    for failure in failed:
         show_failure(failure, output)
     output.text(f"{prefix} has no new image; the newest stays what it was.", style="bold red")
     output.text(airflow.run_url(dag_id, run_id))
     return code
-
-
-def _failure(airflow: Airflow, dag_id: str, run_id: str, task: str) -> Mapping[str, Any]:
-    """Return why a task failed, as it has kept it."""
-    unknown = {"what": "The task has kept no reason", "where": None, "why": None, "fix": "read its log in Airflow"}
-    return {"skipped": False, **(xcom(airflow, dag_id, run_id, task, "slipway_failure") or unknown)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from slipway.command.airflow import Airflow, quoted, run_path
@@ -25,14 +26,13 @@ def follow_run(airflow: Airflow, dag_id: str, run_id: str, output: Output) -> tu
     while True:
         try:
             state = airflow.api("GET", run_path(dag_id, run_id))["state"]
-            listed = airflow.api("GET", f"{run_path(dag_id, run_id)}/taskInstances")["task_instances"]
+            tasks = task_states(airflow, dag_id, run_id)
             gone_since = None
         except CommandError as error:
             gone_since = gone_since or time.monotonic()
             if error.code is not Exit.UNREACHABLE or time.monotonic() - gone_since > PATIENCE_SECONDS:
                 raise
         else:
-            tasks = {one["task_id"]: one["state"] or "" for one in listed}
             for task_id, now in tasks.items():
                 if now not in _QUIET and shown.get(task_id) != now:
                     shown[task_id] = now
@@ -40,6 +40,12 @@ def follow_run(airflow: Airflow, dag_id: str, run_id: str, output: Output) -> tu
             if state in ("success", "failed"):
                 return state, tasks
         time.sleep(POLL_SECONDS)
+
+
+def task_states(airflow: Airflow, dag_id: str, run_id: str) -> dict[str, str]:
+    """Return the states of a run's tasks."""
+    listed = airflow.api("GET", f"{run_path(dag_id, run_id)}/taskInstances")["task_instances"]
+    return {one["task_id"]: one["state"] or "" for one in listed}
 
 
 def xcom(airflow: Airflow, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
@@ -51,3 +57,26 @@ def xcom(airflow: Airflow, dag_id: str, run_id: str, task_id: str, key: str) -> 
         if error.code is Exit.NOT_FOUND:
             return None
         raise
+
+
+def newest_run(airflow: Airflow, dag_id: str) -> Mapping[str, Any] | None:
+    """Return the newest run of a DAG; None if there is none that the person may see."""
+    try:
+        path = f"dags/{quoted(dag_id)}/dagRuns"
+        found = airflow.api("GET", path, limit=1, order_by="-run_after")["dag_runs"]
+    except CommandError:
+        return None
+    return next(iter(found), None)
+
+
+def failures(airflow: Airflow, dag_id: str, run_id: str, tasks: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return why each failed task of a run failed, as it has kept it.
+
+    :param tasks: the states of its tasks
+    """
+    unknown = {"what": "The task has kept no reason", "where": None, "why": None, "fix": "read its log in Airflow"}
+    return [
+        {"task_id": task, "skipped": False, **(xcom(airflow, dag_id, run_id, task, "slipway_failure") or unknown)}
+        for task, state in tasks.items()
+        if state == "failed"
+    ]

@@ -14,7 +14,9 @@ from slipway.command.exits import Exit
 from slipway.command.follow import Follower, conclude
 from slipway.command.options import AsJson
 from slipway.command.output import Output, moment
+from slipway.command.run import failures, newest_run, task_states
 from slipway.command.views import show_failure, show_figures
+from slipway.image_names import build_dag_id
 
 STAGES = ("source", "train", "development", "approval", "production", "trial")
 # The most models of a page of the board.
@@ -103,6 +105,8 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
     _questions(model, row["decisions"], output)
     if row["failure"]:
         show_failure(row["failure"], output)
+    if not output.as_json:
+        _image(airflow, model, output)
     output.text()
     lines = [
         [
@@ -117,6 +121,19 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
     ]
     output.table(["release", "state", "", "decided", "started", "run id"], lines)
     output.text(f"{airflow.url}/dags/{quoted(model)}")
+
+
+def _image(airflow: Airflow, model: str, output: Output) -> None:
+    """Print how the newest build of the model's own image stands, if it has one."""
+    dag_id = build_dag_id(model)
+    run = newest_run(airflow, dag_id)
+    if run is None:
+        return
+    run_id = run["dag_run_id"]
+    output.text(f"newest build of its image: {run['state']}, {airflow.run_url(dag_id, run_id)}")
+    if run["state"] == "failed":
+        for failure in failures(airflow, dag_id, run_id, task_states(airflow, dag_id, run_id)):
+            show_failure(failure, output)
 
 
 def show_release(release: Mapping[str, Any], airflow: Airflow, output: Output) -> None:

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from slipway.command.errors import CommandError
+from slipway.command.exits import Exit
 from slipway.command.output import Output
 
 # The package's member of this name is the command.
@@ -18,6 +20,9 @@ class Board:
     def __init__(self, served, say):
         row = {"paused": False, "stages": [], "served": served, "decisions": [], "failure": None}
         self.model = {"row": row, "description": "", "survey": {"say": say}}
+
+    def api(self, _method, path, **_):
+        raise CommandError("There is no such DAG", where=path, code=Exit.NOT_FOUND)
 
     def board(self, path, **_):
         return {"releases": [], "total": 0} if path.endswith("releases") else self.model
@@ -47,3 +52,30 @@ def test_what_is_live_is_said_with_how_sure_that_is(served, say, wanted, capsys)
     said = capsys.readouterr().out
     assert wanted in said
     assert ("No endpoint" in said) == (wanted == "No endpoint of this model exists.")
+
+
+class Builds(Board):
+    """The same, with a build of the model's image that has failed."""
+
+    def api(self, _method, path, **_):
+        answers = {
+            "dags/image_build-forest/dagRuns": {"dag_runs": [{"dag_run_id": "run", "state": "failed"}]},
+            "dags/image_build-forest/dagRuns/run/taskInstances": {
+                "task_instances": [{"task_id": "build", "state": "failed"}, {"task_id": "scan", "state": None}]
+            },
+            "dags/image_build-forest/dagRuns/run/taskInstances/build/xcomEntries/slipway_failure": {
+                "value": {"what": "The build has failed", "where": "b:1", "why": "pip", "fix": "correct it"}
+            },
+        }
+        return answers[path]
+
+    def run_url(self, model, run_id):
+        return f"{self.url}/{model}/{run_id}"
+
+
+def test_a_build_that_failed_is_told_with_its_reason(capsys):
+    status._model(Builds([], None), "forest", 5, Output(as_json=False))
+    said = capsys.readouterr().out
+    assert "newest build of its image: failed, http://127.0.0.1:8080/image_build-forest/run" in said
+    assert "build failed: The build has failed." in said
+    assert "Fix:   correct it" in said
