@@ -47,7 +47,7 @@ _CLOCKS = timedelta(minutes=5)
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html
 _QUEUED_MINUTES = 30
 _MARGIN_SECONDS = 600
-_LOG_LINES = 20
+_LOG_LINES = 40
 
 
 @dataclass(frozen=True)

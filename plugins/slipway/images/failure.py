@@ -15,6 +15,9 @@ _WHATS = {
     BuildStatus.TIMED_OUT: "The build has reached its time limit",
     BuildStatus.STOPPED: "Somebody has stopped the build",
 }
+# CodeBuild's own lines, which tell of the phases: a dozen follow the command that has failed.
+# https://docs.aws.amazon.com/codebuild/latest/userguide/getting-started-build-log-console.html
+_PHASE_LINE = "[Container] "
 _FIXES = {
     BuildStatus.SUCCEEDED: "compare the buildspec of the project with that of this version's set-up: slipway bootstrap",
     BuildStatus.FAILED: "correct what the last lines name, in the source, and upload it again",
@@ -31,8 +34,10 @@ def build_error(status: BuildStatus, build: Mapping[str, Any], lines: Sequence[s
     :param build: as CodeBuild describes it
     :param lines: the last lines of its log
     """
-    reasons = list(_reasons(build)) or ["CodeBuild gives no reason"]
-    log = ["The last lines of its log:", *lines] if lines else []
+    # A phase that fails after another one fails because of it.
+    reasons = list(_reasons(build))[:1] or ["CodeBuild gives no reason"]
+    told = [line for line in lines if not line.startswith(_PHASE_LINE)]
+    log = ["The last lines of its log:", *told] if told else []
     return BuildFailed(_WHATS[status], resource=build["id"], why="\n".join([*reasons, *log]), fix=_FIXES[status])
 
 

@@ -11,7 +11,8 @@ from slipway.errors import BuildFailed
 from slipway.images import build as build_module
 from slipway.images.build import BuildImageOperator
 from slipway.images.checked import CheckedSource
-from slipway.images.note import NOTE, BuildNote, NoteStore, stop_and_note
+from slipway.images.failure import build_error
+from slipway.images.note import NOTE, BuildNote, BuildStatus, NoteStore, stop_and_note
 from slipway.images.wait import BuildTrigger
 from slipway.training.owner import JobOwner
 from slipway.waiting.results import WaitOutcome, WaitResult
@@ -250,3 +251,15 @@ def test_a_build_that_codebuild_has_forgotten_is_an_error_with_a_fix(operator, c
     with pytest.raises(BuildFailed, match="The build has gone"):
         operator.execute(ctx())
     assert codebuild.calls("StartBuild") == []
+
+
+def test_the_reason_is_the_first_phase_and_what_the_command_has_written():
+    """CodeBuild writes a dozen lines of its own behind the command, and a later phase fails because of the first."""
+    later = {"phaseType": "UPLOAD_ARTIFACTS", "phaseStatus": "FAILED", "contexts": [{"message": "no matching paths"}]}
+    lines = ["ERROR: no such package", "[Container] 2026/11/30 02:41:00 Phase complete: BUILD State: FAILED"]
+    error = build_error(BuildStatus.FAILED, {"id": "p:1", "phases": [*PHASES, later]}, lines)
+    assert error.why.splitlines() == [
+        "phase BUILD: exit status 1",
+        "The last lines of its log:",
+        "ERROR: no such package",
+    ]
