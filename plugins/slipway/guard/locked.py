@@ -53,33 +53,22 @@ class LockedDatabase:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; see https://asgi.readthedocs.io/en/latest/specs/www.html."""
         errors: list[BaseException] = []
-        started = replaced = False
-
-        async def refuse() -> None:
-            nonlocal replaced
-            replaced = True
-            log.warning("Answered 503 to %s %s: %s", scope["method"], scope["path"], errors[-1])
-            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            refusal = JSONResponse({"detail": DETAIL}, HTTPStatus.SERVICE_UNAVAILABLE, headers)
-            await refusal(scope, receive, send)
+        replaced = False
 
         async def answer(message: Message) -> None:
-            nonlocal started
-            begins = message["type"] == "http.response.start"
-            if begins and errors and message["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
-                await refuse()
-            elif not replaced:
-                started = started or begins
+            nonlocal replaced
+            failed = message["type"] == "http.response.start" and message["status"] == HTTPStatus.INTERNAL_SERVER_ERROR
+            if failed and errors:
+                replaced = True
+                log.warning("Answered 503 to %s %s: %s", scope["method"], scope["path"], errors[-1])
+                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+                refusal = JSONResponse({"detail": DETAIL}, HTTPStatus.SERVICE_UNAVAILABLE, headers)
+                await refusal(scope, receive, send)
+            if not replaced:
                 await send(message)
 
         token = _errors.set(errors)
         try:
             await self.app(scope, receive, answer)
-        except Exception:
-            # Airflow 3.3.0 answers errors of its database in no route: they come here, with an answer or before one.
-            if started or not errors:
-                raise
-            if not replaced:
-                await refuse()
         finally:
             _errors.reset(token)

@@ -36,7 +36,7 @@ def test_a_model_file_means_what_yaml_says():
         ("a: &x [*x]", 1, 8, "the alias *x is undefined, or refers to a value that contains it"),
         (BOMB, 1, 4, "more than 5000 values"),
         ("a: *x", 1, 4, "the alias *x is undefined"),
-        ("[" * 100_000, 1, 21, "more than 20 levels"),
+        ("[" * 900, 1, 21, "more than 20 levels"),
         ("- " * 50_000, 1, 41, "more than 20 levels"),
         ("a: [" + "x," * 5000 + "]", 1, 9999, "more than 5000 values"),
         ('a: "\\0"', 1, 4, "the character U+0000 is not allowed"),
@@ -54,6 +54,13 @@ def test_what_is_refused_is_shown_by_line_and_column(text, line, column, expecte
     assert refusal.value.resource == "a.yaml"
     assert refusal.value.why.startswith(f"line {line}, column {column}: ")
     assert expected in refusal.value.why
+
+
+def test_brackets_without_end_are_refused():
+    """PyYAML's parser refuses more than a thousand itself from 6.0.4 on."""
+    with pytest.raises(ModelFileError) as refusal:
+        parse("[" * 100_000, "a.yaml")
+    assert refusal.value.why.endswith(("more than 20 levels", "exceeded maximum nesting depth"))
 
 
 @pytest.mark.parametrize(

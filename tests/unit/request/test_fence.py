@@ -17,6 +17,7 @@ from tests.unit.request_samples import (
     changed,
     deployment,
     iris_model,
+    needs_sdk,
     request_zip,
     revision,
     training_job,
@@ -74,15 +75,24 @@ def test_isolation_may_be_turned_on_by_the_zip():
     assert fence(parse_zip(asked), model, AWS).network_isolation
 
 
-def test_the_model_file_may_replace_the_image():
-    for override in ({"algorithm": "xgboost", "version": "1.7-1"}, "111122223333.dkr.ecr.{region}.amazonaws.com/x:1"):
-        model = ModelConfig.model_validate(changed(iris_model().model_dump(), "policy.image", override))
-        fenced = fence(parse_zip(request_zip()), model, AWS)
-        assert fenced.training_parameters["AlgorithmSpecification"]["TrainingImage"] == fenced.image
-        assert fenced.image in (
+@pytest.mark.parametrize(
+    ("override", "image"),
+    [
+        pytest.param(
+            {"algorithm": "xgboost", "version": "1.7-1"},
             "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:1.7-1",
+            marks=needs_sdk,
+        ),
+        (
+            "111122223333.dkr.ecr.{region}.amazonaws.com/x:1",
             "111122223333.dkr.ecr.us-west-2.amazonaws.com/x:1",
-        )
+        ),
+    ],
+)
+def test_the_model_file_may_replace_the_image(override, image):
+    model = ModelConfig.model_validate(changed(iris_model().model_dump(), "policy.image", override))
+    fenced = fence(parse_zip(request_zip()), model, AWS)
+    assert fenced.training_parameters["AlgorithmSpecification"]["TrainingImage"] == fenced.image == image
 
 
 def test_the_deployment_is_read_by_environment():
