@@ -61,6 +61,12 @@ def test_too_much_fails_and_names_the_findings(ecr):
     assert "requirements.txt" in failure.value.fix
 
 
+def test_who_bounds_another_severity_does_not_let_critical_findings_pass(ecr):
+    ecr.result = FOUND
+    with pytest.raises(ScanFailed, match="1 findings are CRITICAL, allowed are 0"):
+        operator(ecr, max_findings={"HIGH": 2}).execute(ctx())
+
+
 def test_many_findings_are_counted_not_all_named():
     many = ScanResult({"HIGH": 200}, [Finding(f"CVE-{n}", "HIGH", "x") for n in range(200)])
     lines = too_much(many, {"HIGH": 0})
