@@ -1,7 +1,8 @@
-"""What the tests of training and of hosting share: the bucket, and a compute process of the file's own."""
+"""What the tests of training and of hosting share: the bucket, a base image, and a compute process of a file's own."""
 
 import pytest
 
+from local_aws.compute.docker.base import Base
 from tests.local_aws.compute.support import BUCKET, ComputeProcess
 
 
@@ -12,6 +13,14 @@ def bucket(local_aws):
     if BUCKET not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     return client
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory):
+    """A directory with the base image, which takes seconds to make."""
+    folder = tmp_path_factory.mktemp("images") / "base"
+    Base(folder).require()
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.compute.docker.store import ImageStore
 from local_aws.compute.docker.tools import images_folder
 from local_aws.compute.process import ProcessCompute
-from tests.local_aws.compute.docker.images import needs_sandbox
+from tests.local_aws.compute.docker.images import needs_sandbox, store_on
 from tests.local_aws.compute.support import wait_until
 
 pytestmark = needs_sandbox
@@ -39,10 +38,9 @@ def running(mark):
 
 
 @pytest.fixture
-def state(tmp_path):
+def state(tmp_path, base_folder):
     """A compute's folder with an image that was pulled, whose `train` sleeps."""
-    store = ImageStore(images_folder(tmp_path))
-    store.base.require()
+    store = store_on(base_folder, images_folder(tmp_path))
     config = '{"config": {"Entrypoint": ["/bin/sh", "-c", "sleep 600"]}, "layers": []}'
     (store.folder / "pulled" / f"{'a' * 64}.json").write_text(config)
     (tmp_path / "ml" / "model").mkdir(parents=True)

@@ -6,8 +6,9 @@ import pytest
 
 from local_aws.compute.docker.build import BASE_LABEL
 from local_aws.compute.docker.registry import push, push_files, reference
-from tests.local_aws.compute.docker.images import Builder, needs_sandbox
-from tests.local_aws.compute.support import BUCKET, channel, csv, job, rows, variant, wait_until
+from local_aws.compute.docker.tools import images_folder
+from tests.local_aws.compute.docker.images import Builder, needs_sandbox, store_on
+from tests.local_aws.compute.support import BUCKET, ComputeProcess, channel, csv, job, rows, variant, wait_until
 
 pytestmark = [pytest.mark.local_aws, needs_sandbox]
 REPOSITORY = "123456789012.dkr.ecr.us-west-2.amazonaws.com/own-image"
@@ -59,10 +60,20 @@ def ecr(local_aws):
 
 
 @pytest.fixture(scope="module")
-def pushed(ecr, tmp_path_factory):
+def compute(s3, base_folder, tmp_path_factory):
+    """A compute process whose images stand on the base image of all tests."""
+    state_dir = tmp_path_factory.mktemp("compute")
+    store_on(base_folder, images_folder(state_dir))
+    process = ComputeProcess(s3.meta.endpoint_url, state_dir)
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def pushed(ecr, base_folder, tmp_path_factory):
     """Builds an image of a kind and pushes it under a tag; returns its digest."""
     folder = tmp_path_factory.mktemp("own-images")
-    builder = Builder(folder / "store")
+    builder = Builder(folder / "store", base_folder)
     context = folder / "context"
     context.mkdir()
     for name, text in (("train", TRAIN), ("serve", SERVE)):

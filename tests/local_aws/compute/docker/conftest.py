@@ -1,17 +1,8 @@
-"""The base image, once, and stores on it."""
+"""Stores on the base image."""
 
 import pytest
 
-from local_aws.compute.docker.base import Base
 from tests.local_aws.compute.docker.images import Builder
-
-
-@pytest.fixture(scope="session")
-def base_folder(tmp_path_factory):
-    """A directory with the base image."""
-    folder = tmp_path_factory.mktemp("images") / "base"
-    Base(folder).require()
-    return folder
 
 
 @pytest.fixture

@@ -23,18 +23,26 @@ LIMITS = StepLimits(
 )
 
 
+def store_on(base, folder):
+    """Make a store of images.
+
+    :param base: a directory with the base image, which tests share because it takes seconds to make
+    :param folder: for the store
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "base").symlink_to(base)
+    return ImageStore(folder)
+
+
 class Builder:
     """Builds images of one store.
 
     :param folder: for the store
-    :param base: a directory with the base image, which tests share because it takes seconds to make
+    :param base: as for `store_on`; a store that is there already has one
     """
 
     def __init__(self, folder, base=None):
-        folder.mkdir(parents=True, exist_ok=True)
-        if base:
-            (folder / "base").symlink_to(base)
-        self.store = ImageStore(folder)
+        self.store = store_on(base, folder) if base else ImageStore(folder)
         self.lines = []
 
     def __call__(self, context, dockerfile, *, arguments=None, limits=LIMITS):
