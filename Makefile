@@ -40,6 +40,8 @@ ARGS ?=
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures. The order is
 # that of tests/conftest.py: pytest-xdist's own begins with the files that have most tests, and ends with the longest.
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Where a run can be made shorter.
+SLOWEST = --durations=20 --durations-min=10
 # What failed last is not kept in the file of the other tests, which may run at the same time.
 E2E_CACHE = -o cache_dir=.pytest_cache/e2e
 # Each of the two processes starts an Airflow of its own and mostly waits for it. What takes longest begins first.
@@ -128,7 +130,7 @@ browser:
 
 test-e2e: setup browser ## Run the end-to-end tests only
 	@"$(PYTHON)" tools/setup.py redis
-	@$(VENV)/python -m pytest -m e2e $(E2E) $(ARGS) $(call AGAIN,$(E2E_CACHE)) -m e2e $(ARGS); }
+	@$(VENV)/python -m pytest -m e2e $(E2E) $(SLOWEST) $(ARGS) $(call AGAIN,$(E2E_CACHE)) -m e2e $(ARGS); }
 
 test-beside: setup
 	@"$(PYTHON)" tools/setup.py labs
@@ -137,7 +139,7 @@ test-beside: setup
 
 test-others: setup
 	@"$(PYTHON)" tools/setup.py redis
-	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(ARGS) $(call AGAIN) -m "not e2e" $(ARGS); }
+	@$(VENV)/python -m pytest -m "not e2e" $(PARALLEL) $(SLOWEST) $(ARGS) $(call AGAIN) -m "not e2e" $(ARGS); }
 
 test-rare: setup ## Run the tests that look at faults more widely: more kills, more messages, a full disk, all labs (15 minutes)
 	@"$(PYTHON)" tools/setup.py labs
