@@ -261,8 +261,7 @@ def test_an_endpoint_moved_by_hand_is_drift_and_one_deleted_by_hand_is_made_agai
     assert endpoint(aws, newer, PRD)["EndpointConfigName"] == other
 
     sagemaker.delete_endpoint(EndpointName=name)
-    # While it is being deleted, it still has the other configuration.
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 900})
+    # At first it may still be Deleting, and have the other configuration.
     assert newer.deploy(PRD)["change"] == "created"
     assert predict(aws, name, ROWS[0])[0] == 2
 

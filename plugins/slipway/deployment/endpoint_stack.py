@@ -86,7 +86,7 @@ class EndpointStackOperator(CloudFormationDeployOperator):
         return parameters.resumption(stack.parameters)
 
     def wait_before_change(self, stack: Stack | None, deadline: float) -> BaseTrigger | None:
-        """Return a trigger that waits until the endpoint accepts an update, or None if it does now.
+        """Return a trigger that waits until the endpoint accepts an update or is gone, or None if it accepts one now.
 
         First restore the variants' weights and instance counts if they are not those in the stack's parameters.
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
@@ -94,14 +94,15 @@ class EndpointStackOperator(CloudFormationDeployOperator):
         endpoint = self.endpoint()
         if endpoint is None:
             return None
-        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY:
+        # Somebody deletes it: its configuration, which may not be the stack's, goes with it.
+        if EndpointStatus(endpoint["EndpointStatus"]) in ON_THE_WAY | {EndpointStatus.DELETING}:
             self.log.info("%s is %s: waiting for that to end", self.endpoint_name, endpoint["EndpointStatus"])
         elif stack is None or not self._restore_endpoint(endpoint, stack):
             return None
         return self.endpoint_wait(deadline)
 
     def endpoint_wait(self, deadline: float) -> BaseTrigger:
-        """Return a trigger that waits until the endpoint is InService or has failed."""
+        """Return a trigger that waits until the endpoint is InService, has failed or is gone."""
         return EndpointInServiceTrigger(
             endpoint_name=self.endpoint_name,
             deadline=deadline,

@@ -8,6 +8,7 @@ import pytest
 from slipway.aws.cloudwatch import CloudWatchHook, FiredAlarm
 from slipway.aws.stacks import Stack
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
+from slipway.deployment.wait import EndpointInServiceTrigger
 from slipway.errors import AwsError, NotApproved
 from slipway.model.config import ModelConfig
 from slipway.states import Environment, StackStatus
@@ -55,6 +56,15 @@ def test_production_asks_s3_itself_who_uploaded_the_zip(uploader, may):
     else:
         with pytest.raises(NotApproved, match="must approve"):
             deploy.check_allowed(None)
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"])
+def test_an_endpoint_that_is_being_changed_or_deleted_is_waited_for(status):
+    deploy = Deploy(task_id="deploy", model=iris_model(), environment=Environment.DEVELOPMENT)
+    deploy._plan = release_plan()
+    # With the configuration that somebody else has given it.
+    deploy.endpoint = lambda: {"EndpointName": "e", "EndpointStatus": status, "EndpointConfigName": "another"}
+    assert isinstance(deploy.wait_before_change(STACK, 12.5), EndpointInServiceTrigger)
 
 
 STACK = Stack("s", "arn:s", StackStatus.UPDATE_ROLLBACK_COMPLETE, reason="the update failed")
