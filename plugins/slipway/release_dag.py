@@ -14,6 +14,7 @@ from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.host import log_fields
+from slipway.host.airflow_version import require_airflow
 from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
@@ -53,7 +54,9 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
     :param model: the model file
     :param stale: why this is an earlier version of the file, where it is
     :returns: a DAG whose id is the model's prefix
+    :raises slipway.errors.PermanentError: when Airflow is too old
     """
+    require_airflow()
     with DAG(
         dag_id=model.prefix,
         description=f"STALE: {stale} {model.description}" if stale else model.description,
