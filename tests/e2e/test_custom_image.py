@@ -12,6 +12,7 @@ import pytest
 from demo import datasets, upload
 from demo.examples import FOREST
 from tests.conftest import ROOT
+from tests.e2e.command import Person
 
 pytestmark = pytest.mark.e2e
 
@@ -21,28 +22,34 @@ SPLIT = datasets.load(FOREST.dataset)
 
 @dataclass(frozen=True)
 class Released:
-    """A release that is in production, and the build of its image."""
+    """A release that is in production, and the build of its image, as the command line has told of it."""
 
-    build: str
+    build: dict[str, Any]
     run_id: str
     record: dict[str, Any]
     screen: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def released(slipway) -> Released:
+def released(slipway, tmp_path_factory) -> Released:
     shutil.copy(ROOT / "include" / "models" / f"{FOREST.prefix}.yaml", slipway.include / "models")
     slipway.wait_dag(FOREST.prefix)
     slipway.wait("the DAG of builds", lambda: DAG in slipway.api().dag_ids())
-    source = upload.upload_source(slipway.settings, FOREST.prefix, FOREST.container)
-    build = slipway.run_of(DAG, source.version_id)
-    assert slipway.wait_end(DAG, build) == "success", slipway.story(DAG, build)
+    alice = Person(slipway, "alice", tmp_path_factory.mktemp("alice"))
+    said = alice("build", str(FOREST.container), "--model", FOREST.prefix, "--json")
+    assert said.code == 0, said
     upload.upload_data(slipway.settings, FOREST.prefix, FOREST.dataset)
     run_id = slipway.release(FOREST.prefix, FOREST.zip(slipway.settings.bucket))
     screen = slipway.wait_approval(FOREST.prefix, run_id)
     slipway.api("alice").answer(FOREST.prefix, run_id, "approve", "Approve")
     assert slipway.wait_end(FOREST.prefix, run_id) == "success", slipway.story(FOREST.prefix, run_id)
-    return Released(build, run_id, slipway.api().xcom(DAG, build, "record"), screen)
+    record = slipway.api().xcom(DAG, said.json["run_id"], "record")
+    return Released(said.json, run_id, record, screen)
+
+
+def test_the_command_ends_with_the_image_of_the_build_that_it_has_started(released):
+    assert (released.build["model"], released.build["state"]) == (FOREST.prefix, "success")
+    assert released.build["image"]["image"] == released.record["image"]
 
 
 def test_production_answers_as_the_model_itself(slipway, released, tmp_path):

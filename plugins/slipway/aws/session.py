@@ -83,6 +83,7 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
         client = prepared.take("sts", self.basic_session, Config()) if usual else None
         if client is None:
             return super()._refresh_credentials()
+        _trace(client.meta.events)
         found = self._assume_role(client)["Credentials"]
         names = {"access_key": "AccessKeyId", "secret_key": "SecretAccessKey", "token": "SessionToken"}
         return {mine: found[name] for mine, name in names.items()} | {"expiry_time": found["Expiration"].isoformat()}

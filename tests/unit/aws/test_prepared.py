@@ -1,6 +1,7 @@
 """Clients made before the processes of tasks are forked: whose credentials they have, and when they are used."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.config import Config
@@ -123,3 +124,22 @@ def test_what_counts_requests_hears_of_those_of_a_prepared_client(monkeypatch, r
     hook = AwsHook(aws_conn_id=connection(monkeypatch), client_type="sns")
     assert hook.conn in ready
     assert hook.conn.meta.events in counted
+
+
+def test_a_role_is_assumed_by_a_prepared_client_which_is_traced_as_well(monkeypatch, ready):
+    asked: list[object] = []
+    traced: list[object] = []
+
+    def assume(_, client):
+        asked.append(client)
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        keys = {"AccessKeyId": "ASIAROLE", "SecretAccessKey": "secret", "SessionToken": "token", "Expiration": expires}
+        return {"Credentials": keys}
+
+    monkeypatch.setattr(session._Factory, "_assume_role", assume)
+    monkeypatch.setattr(session, "_trace", traced.append)
+    hook = S3Hook(aws_conn_id=connection(monkeypatch, role_arn="arn:aws:iam::123456789012:role/r"))
+    assert "Credential=ASIAROLE/" in sent(hook.conn)["Authorization"]
+    (client,) = asked
+    assert client in ready
+    assert client.meta.events in traced
