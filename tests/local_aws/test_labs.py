@@ -78,6 +78,7 @@ def test_the_clean_up_ends_by_listing_nothing(aws, shown, capsys):
     found = account.left()
     assert set(found["stacks"]) == {
         "slipway-bootstrap",
+        "slipway-images",
         "slipway-labs",
         "slipway-model-iris-forest",
         "slipway-model-iris-model",

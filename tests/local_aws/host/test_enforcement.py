@@ -404,7 +404,7 @@ class TestRolesOfJobs:
 
         def written(place: str) -> None:
             folder = tmp_path / place
-            checkpoints = Checkpoints(s3, f"s3://{BUCKET}/{place}", folder)
+            checkpoints = Checkpoints(s3, f"s3://{BUCKET}/{place}", folder, tmp_path)
             checkpoints.begin()
             (folder / "1.pt").write_bytes(b"1")
             checkpoints.end()

@@ -4,6 +4,7 @@ import pytest
 
 from slipway.command import rollback, session, status
 from slipway.command.errors import CommandError
+from slipway.command.exits import Exit
 from slipway.command.output import Output
 from tests.unit.board.test_live import Stored, endpoint
 from tests.unit.board.world import RELEASED, results
@@ -16,6 +17,10 @@ def airflow(board):
 
         def board(self, path, **query):
             return board.get(f"/{path}", **query)
+
+        def api(self, method, path, **query):
+            """There is no DAG that builds an image of the model."""
+            raise CommandError("not found", where=path, why="404", fix="none", code=Exit.NOT_FOUND)
 
         def start(self, model, conf, run_id, note):
             return run_id
