@@ -1,4 +1,4 @@
-"""Refuses the form of a release DAG that makes no sense, before its run starts."""
+"""Refuses the form of a release, or of a build of an image, that makes no sense, before its run starts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 
 from slipway.guard.approvals import form_fields
 from slipway.names import AUTO_RUN_PREFIX
-from slipway.plan import ROLL_BACK_TO
-from slipway.source.form import form_problem
+from slipway.source.form import NEW_ATTEMPT, VERSION_ID, form_problem
+
+# The fields of every DAG whose runs are made from an upload.
+_OF_UPLOADS = {VERSION_ID, NEW_ATTEMPT}
 
 
 def check_form(run: DagRun, session: Session) -> None:
-    """Refuse a run whose form says what no release DAG can do; an upload's run is the intake's, which fills it in.
+    """Refuse a run whose form says what its DAG cannot do; an upload's run is the intake's, which fills it in.
 
     :param run: the run that is to be started
     :param session: the session whose flush is under way
@@ -24,7 +26,7 @@ def check_form(run: DagRun, session: Session) -> None:
     if run.run_id.startswith(AUTO_RUN_PREFIX) or not run.conf:
         return
     fields = form_fields(run.dag_id, session)
-    if ROLL_BACK_TO in fields and (problem := form_problem(run.conf, fields)):
+    if fields >= _OF_UPLOADS and (problem := form_problem(run.conf, fields)):
         raise HTTPException(status.HTTP_400_BAD_REQUEST, problem)
 
 
@@ -42,4 +44,4 @@ def refused_form(dag_id: str, body: bytes, session: Session) -> str | None:
     except ValueError:
         return None
     conf = document.get("conf") if isinstance(document, dict) else None
-    return form_problem(conf, fields) if ROLL_BACK_TO in fields and isinstance(conf, dict) else None
+    return form_problem(conf, fields) if fields >= _OF_UPLOADS and isinstance(conf, dict) else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from slipway import image_names, names
 from slipway.aws.documents import S3Documents
 from slipway.aws.identity import resolve
 from slipway.aws.s3 import uri
-from slipway.errors import ReleasedAlready, ReleasedMeanwhile
+from slipway.errors import PermanentError, ReleasedAlready, ReleasedMeanwhile
 from slipway.host.links import run_url
 from slipway.plan import Revision
 from slipway.source.claims import Claim, Claims
@@ -30,6 +31,19 @@ class ImageSourceSensor(S3VersionSensor):
         bucket = resolve(str(self.bucket_name), self.aws_conn_id)
         home = image_names.builds_of(self.model_prefix)
         return Claims(S3Documents(self.versions.s3), bucket, home, self.run_exists)
+
+    def _wanted(self, context: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        """Return what the run builds; its configuration may name a version, and no source but the model's own."""
+        bucket, key, version_id = super()._wanted(context)
+        own = resolve(str(self.bucket_name), self.aws_conn_id), str(self.bucket_key)
+        if (bucket, key) != own:
+            raise PermanentError(
+                "This DAG builds another source",
+                resource="the run's configuration",
+                why=f"it names {uri(bucket, key)}; the images of {self.model_prefix} are built from {uri(*own)}",
+                fix=f"upload the source to {uri(*own)}, or trigger a new run without bucket and key",
+            )
+        return bucket, key, version_id
 
     def refusal(self, revision: Revision, claim: Claim, run_id: str, *, newest: bool) -> Exception:
         """Build the error that names the run which builds a version."""

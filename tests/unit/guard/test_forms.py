@@ -1,4 +1,4 @@
-"""A release DAG's form that makes no sense starts no run: in Airflow's own server, for people and for tasks."""
+"""A form that makes no sense starts no release and no build: in Airflow's own server, for people and for tasks."""
 
 import pytest
 
@@ -17,6 +17,14 @@ BAD = [
     ({"version_id": "the newest"}, "version_id: the newest is refused. Write one that `aws s3api"),
 ]
 
+BAD_OF_A_BUILD = [
+    ({"key": "image_builds/other/image.zip"}, "key: the form has no such field. Its fields are new_attempt,"),
+    ({"bucket": "somebody-elses"}, "bucket: the form has no such field."),
+    ({"version": "a"}, "version: the form has no such field. Did you mean version_id?"),
+    ({"version_id": 12}, "version_id: 12 is refused. Write one that `aws s3api"),
+    ({"new_attempt": "yes"}, "new_attempt: yes is neither true nor false."),
+]
+
 
 def started(server):
     return server.send("GET", f"{RUNS}?limit=1", user="alice")[1]["total_entries"]
@@ -30,6 +38,14 @@ def test_nonsense_starts_no_run_and_the_answer_names_field_and_fix(real_server, 
     assert status == 400
     assert said in answer["detail"]
     assert started(real_server) == before
+
+
+@pytest.mark.parametrize(("conf", "said"), BAD_OF_A_BUILD)
+def test_nonsense_builds_no_image(real_server, conf, said):
+    runs = "/api/v2/dags/image_build-iris-forest/dagRuns"
+    status, answer = real_server.send("POST", runs, {"logical_date": None, "conf": conf}, user="bob")
+    assert (status, said in answer["detail"]) == (400, True), answer
+    assert real_server.send("GET", runs, user="alice")[1]["total_entries"] == 0
 
 
 def test_a_task_starts_no_such_run_either(real_server):
