@@ -27,7 +27,9 @@ UNVERSIONED = "null"
 _MAX_DELETIONS = 1000
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 _PAGE_SIZE = 1000
-_MISSING_CODES = ("404", "NoSuchKey", "NoSuchVersion")
+# 405 is the answer where the version is a delete marker, which has no content.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
+_MISSING_CODES = ("404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed")
 # IfNoneMatch is answered by 412 where the object exists, by 409 where another write of the key is under way.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _ALREADY_THERE_CODES = ("PreconditionFailed", "412")

@@ -83,7 +83,8 @@ def test_without_metadata_the_uploader_is_the_owner_of_that_version(s3):
     assert s3.hook.uploader("bucket", "k", "v1") == "1234"
 
 
-@pytest.mark.parametrize("code", ["404", "NoSuchKey", "NoSuchVersion"])
+# The last one for a version that is a delete marker. https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
+@pytest.mark.parametrize("code", ["404", "NoSuchKey", "NoSuchVersion", "405"])
 def test_a_missing_object_is_none(s3, code):
     s3.add_client_error("head_object", code, http_status_code=404)
     assert s3.hook.head("bucket", "k", "v1") is None
@@ -107,8 +108,9 @@ def test_an_object_is_never_read_beyond_the_limit(s3, size_bytes, fits):
             s3.hook.read_version("bucket", "k", "v1", max_bytes=5)
 
 
-def test_reading_a_missing_version_is_permanent(s3):
-    s3.add_client_error("get_object", "NoSuchVersion", http_status_code=404)
+@pytest.mark.parametrize("code", ["NoSuchVersion", "MethodNotAllowed"])
+def test_reading_a_missing_version_is_permanent(s3, code):
+    s3.add_client_error("get_object", code)
     with pytest.raises(PermanentError, match="does not exist"):
         s3.hook.read_version("bucket", "k", "v1", max_bytes=5)
 
