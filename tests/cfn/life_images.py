@@ -9,6 +9,7 @@ import pytest
 from slipway.aws.codebuild import CodeBuildHook
 from slipway.aws.documents import S3Documents
 from slipway.aws.s3 import bucket_and_key
+from slipway.images.checked import CheckedSource
 from slipway.images.note import NOTE
 from slipway.images.orphans import BuildSearch
 from slipway.images.reaper import reap
@@ -91,7 +92,7 @@ def build_an_image(aws: LocalAws, person: Callable[[str], Any]) -> None:
 
 def forget_the_build(aws: LocalAws, run: Run) -> None:
     """Have the note say what it says when the task was killed right after StartBuild."""
-    key = f"{run.xcoms['check_source']['key'].rpartition('/')[0]}/{NOTE}"
+    key = CheckedSource.from_xcom(run.xcoms["check_source"]).shared_key_of(NOTE)
     documents = S3Documents()
     note = documents.read(BUCKET, key)
     assert note.content

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from slipway import image_names
 from tests.e2e.inbox import subscribed
 from tests.unit.image_samples import BASE, DOCKERFILE, KEY, PREFIX, source_zip
 from tools.settings import ROOT
@@ -31,15 +32,15 @@ def uploaded(slipway, body: bytes) -> str:
 
 
 def built_by(slipway, run_id: str) -> list[dict[str, Any]]:
-    """The builds of the source of a run."""
-    revision = slipway.api().xcom(DAG, run_id, "check_source")["key"].split("/")[-2]
+    """The builds of the bytes that a run builds."""
+    mark = image_names.tag(slipway.api().xcom(DAG, run_id, "check_source")["digest"])
     client = slipway.client("codebuild")
     ids = client.list_builds_for_project(projectName=f"mlops-buildimage-{PREFIX}")["ids"]
     return [
         build
         for build in (client.batch_get_builds(ids=ids)["builds"] if ids else [])
         for variable in build["environment"]["environmentVariables"]
-        if variable["name"] == "SLIPWAY_BUILD" and variable["value"].startswith(revision)
+        if variable["name"] == "SLIPWAY_BUILD" and variable["value"].startswith(mark)
     ]
 
 
@@ -115,7 +116,17 @@ def test_the_same_bytes_again_are_the_same_image_and_no_build(slipway, first_bui
     assert slipway.wait_end(DAG, again) == "success", slipway.story(DAG, again)
     first, second = (slipway.api().xcom(DAG, run_id, "record") for run_id in (first_build, again))
     assert second["digest"] == first["digest"]
-    assert built_by(slipway, again) == []
+    assert len(built_by(slipway, again)) == 1
+
+
+def test_uploads_of_the_same_bytes_during_a_build_wait_for_it(slipway, first_build):
+    body = source_zip(f"{DOCKERFILE}RUN sleep 15\n")
+    runs = [uploaded(slipway, body) for _ in range(2)]
+    running(slipway, runs[0])
+    runs.append(uploaded(slipway, body))
+    assert [slipway.wait_end(DAG, run_id) for run_id in runs] == ["success"] * 3
+    assert len(built_by(slipway, runs[0])) == 1
+    assert len({slipway.api().xcom(DAG, run_id, "record")["digest"] for run_id in runs}) == 1
 
 
 def test_a_hostile_source_is_refused_before_anything_is_built(slipway, first_build):

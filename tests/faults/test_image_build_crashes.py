@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from slipway.images.checked import CheckedSource
 from slipway.images.note import MARK, NOTE
 from tests.faults.crashes import Crashes, Waits, attempt, kill_at_each_place, kill_everywhere
 from tests.faults.image_builds import KEY, REPOSITORY, TASKS, make_builder, tasks, upload
@@ -82,7 +83,7 @@ def test_a_build_is_started_once_wherever_the_first_two_attempts_end(aws, crashe
 
     def fresh():
         run = begun(aws, f"s3__{len(marks)}", source_zip(files={"number.txt": str(len(marks))}))
-        marks.append(f"{pull_revision_id(run)}-1")
+        marks.append(f"{CheckedSource.from_xcom(run.xcoms['check_source']).tag}-1")
 
         def once():
             # Up to the wait; a later attempt may find that the build has ended meanwhile.
@@ -105,18 +106,11 @@ def test_a_build_is_started_once_wherever_the_first_two_attempts_end(aws, crashe
     assert {mark: started[mark] for mark in marks} == dict.fromkeys(marks, 1)
 
 
-def pull_revision_id(run: Run) -> str:
-    """The id of the revision that a run builds."""
-    source = run.xcoms["check_source"]
-    return source["key"].split("/")[-2]
-
-
 def test_every_build_of_a_killed_run_has_ended_or_is_still_waited_for(aws, crashes, killed):
     """None is forgotten: each that runs has a note that names the task which waits for it."""
     run, _ = killed
-    note = aws.client("s3").get_object(
-        Bucket=BUCKET, Key=f"{run.xcoms['check_source']['key'].rpartition('/')[0]}/{NOTE}"
-    )
+    key = CheckedSource.from_xcom(run.xcoms["check_source"]).shared_key_of(NOTE)
+    note = aws.client("s3").get_object(Bucket=BUCKET, Key=key)
     kept = json.loads(note["Body"].read())
     assert kept["build_id"] == run.xcoms["build"]["build_id"]
     assert (kept["number"], kept["owner"]["run_id"], kept["stopped"]) == (1, "s3__killed", False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from slipway.model.config import ModelConfig
     from slipway.model.image_build import ImageBuild
 
-# How many builds a source may have: one, and those after a failure of CodeBuild's own or after a cleared task.
-_MAX_FAULTS = 3
-_MAX_BUILDS = 20
 # How much the clocks of CodeBuild and of a worker may differ.
 _CLOCKS = timedelta(minutes=5)
 # How long a build may wait for a machine.
@@ -127,7 +124,7 @@ class BuildImageOperator(TaskErrors, BaseOperator):
 
     def _build(self, context: Context) -> dict[str, Any]:
         source, owner = pull_source(context), self._owner(context)
-        notes = NoteStore(self.documents, source.bucket, source.key_of(NOTE))
+        notes = NoteStore(self.documents, source.bucket, source.shared_key_of(NOTE))
         pushed = SourceImage(self.ecr, self.documents, self.repository, source)
         while True:
             if image := pushed.known():
@@ -142,8 +139,11 @@ class BuildImageOperator(TaskErrors, BaseOperator):
             # An image that was pushed since the look above counts, whatever became of the build.
             if image := pushed.of_build(build):
                 return self._result(source, image, notes)
-            self._raise_unless_another(note, build, status)
-            self._begin(source, notes, note.number + 1, owner)
+            why = note.why_another(source, status)
+            if why is None:
+                raise pushed.lost(build) or build_error(status, build, self._last_lines(build))
+            self.log.warning("%s %s. Building again", build["id"], why)
+            self._begin(source, notes, owner, note)
 
     def _owner(self, context: Context) -> JobOwner:
         dag_run = context["dag_run"]
@@ -157,26 +157,31 @@ class BuildImageOperator(TaskErrors, BaseOperator):
         while True:
             note, document = notes.read()
             if note is None:
-                fresh = self._begin(source, notes, 1, owner)
+                fresh = self._begin(source, notes, owner)
                 continue
             if note.build_id is None:
                 build = (None if fresh else self._find(note)) or self.codebuild.start_build(
                     self._parameters(source, note)
                 )
                 self.log.info("The build %s makes %s:%s", build["id"], self.repository, source.tag)
-                noted = replace(note, build_id=build["id"], owner=owner)
+            elif (found := self._described(source, note)) is None:
+                fresh = self._begin(source, notes, owner, note)
+                continue
+            elif found["buildStatus"] != BuildStatus.IN_PROGRESS:
+                return note, found
             else:
-                build, noted = self._described(note), replace(note, owner=owner)
-            running = build["buildStatus"] == BuildStatus.IN_PROGRESS
-            if noted == note or (not running and note.build_id) or notes.write(noted, document):
+                build = found
+            noted = note.awaited(source, owner, build["id"])
+            if noted == note or notes.write(noted, document):
                 return noted, build
 
-    def _begin(self, source: CheckedSource, notes: NoteStore, number: int, owner: JobOwner) -> bool:
+    def _begin(self, source: CheckedSource, notes: NoteStore, owner: JobOwner, before: BuildNote | None = None) -> bool:
         """Note that a build is about to be started; False where another attempt was faster."""
+        wanted = BuildNote.begin(source, owner, before)
         note, document = notes.read()
-        if note is not None and note.number >= number:
+        if note is not None and note.number >= wanted.number:
             return False
-        return notes.write(BuildNote.begin(source.revision.revision_id, number, owner), document)
+        return notes.write(wanted, document)
 
     def _find(self, note: BuildNote) -> dict[str, Any] | None:
         """Look for the build that an attempt has started and not noted."""
@@ -184,16 +189,17 @@ class BuildImageOperator(TaskErrors, BaseOperator):
         builds = self.codebuild.builds_since(image_names.project(self.model.prefix), since)
         return next((build for build in builds if mark_of(build) == note.mark), None)
 
-    def _described(self, note: BuildNote) -> dict[str, Any]:
+    def _described(self, source: CheckedSource, note: BuildNote) -> dict[str, Any] | None:
+        """Describe the noted build; None where CodeBuild no longer has it, and it was for an earlier upload."""
         found = self.codebuild.builds([str(note.build_id)])
-        if not found:
-            raise BuildFailed(
-                "The build has gone",
-                resource=note.build_id,
-                why="CodeBuild no longer has it, and it has left no image",
-                fix="upload the source again: a new version is built anew",
-            )
-        return found[0]
+        if found or not note.is_for(source):
+            return found[0] if found else None
+        raise BuildFailed(
+            "The build has gone",
+            resource=note.build_id,
+            why="CodeBuild no longer has it, and it has left no image",
+            fix="upload the source again: a new version is built anew",
+        )
 
     def _parameters(self, source: CheckedSource, note: BuildNote) -> dict[str, Any]:
         """Return what StartBuild is given. It must not depend on the run: CodeBuild compares repeated requests."""
@@ -202,15 +208,15 @@ class BuildImageOperator(TaskErrors, BaseOperator):
             "IMAGE": f"{uri}:{source.tag}",
             "REGISTRY": uri.partition("/")[0],
             "BUILD_ARGUMENTS": " ".join(f"--build-arg {one}" for one in self._arguments()),
-            "SLIPWAY_SOURCE_VERSION": source.revision.version_id,
+            "SLIPWAY_SOURCE_VERSION": note.upload,
             MARK: note.mark,
         }
         path, _, name = self._packages_folder(source).rpartition("/")
         return {
             "projectName": image_names.project(self.model.prefix),
             "sourceTypeOverride": "S3",
-            "sourceLocationOverride": f"{source.bucket}/{source.key}",
-            "sourceVersion": source.version_id,
+            "sourceLocationOverride": f"{source.bucket}/{note.key}",
+            "sourceVersion": note.version_id,
             "artifactsOverride": {
                 "type": "S3",
                 "location": source.bucket,
@@ -253,7 +259,7 @@ class BuildImageOperator(TaskErrors, BaseOperator):
         self.defer(
             trigger=BuildTrigger(
                 build_id=build["id"],
-                note=[source.bucket, source.key_of(NOTE)],
+                note=[source.bucket, source.shared_key_of(NOTE)],
                 owner=owner.to_json(),
                 deadline=deadline,
                 poll_seconds=self.model.timeouts.poll_seconds,
@@ -261,16 +267,6 @@ class BuildImageOperator(TaskErrors, BaseOperator):
             ),
             method_name="resume",
         )
-
-    def _raise_unless_another(self, note: BuildNote, build: Mapping[str, Any], status: BuildStatus) -> None:
-        """Raise the build's end as an error, unless another build must be tried."""
-        if status is BuildStatus.FAULT and note.number < _MAX_FAULTS:
-            self.log.warning("%s failed, which is not its own fault. Trying another build", build["id"])
-            return
-        if status is BuildStatus.STOPPED and note.stopped and note.number < _MAX_BUILDS:
-            self.log.info("%s was stopped when this task was failed or cleared. Building again", build["id"])
-            return
-        raise build_error(status, build, self._last_lines(build))
 
     def _last_lines(self, build: Mapping[str, Any]) -> list[str]:
         place = build.get("logs") or {}
@@ -284,7 +280,8 @@ class BuildImageOperator(TaskErrors, BaseOperator):
 
     def _result(self, source: CheckedSource, image: PushedImage, notes: NoteStore) -> dict[str, Any]:
         note, _ = notes.read()
-        if note is None:
+        built = note is not None and note.is_for(source)
+        if not built:
             self.log.info("The repository has an image of these bytes already: nothing is built")
         return BuiltImage(
             repository=self.repository,
@@ -293,6 +290,6 @@ class BuildImageOperator(TaskErrors, BaseOperator):
             tag=source.tag,
             pushed_at=image.pushed_at.isoformat(),
             size_bytes=image.size_bytes,
-            build_id=note.build_id if note else None,
+            build_id=note.build_id if note and built else None,
             packages=f"s3://{source.bucket}/{self._packages_folder(source)}/{image_names.PACKAGES_FILE}",
         ).to_xcom()

@@ -47,6 +47,10 @@ class CheckedSource:
         """Return the key of a file that its build keeps."""
         return image_names.build_key(self.prefix, self.revision.revision_id, file)
 
+    def shared_key_of(self, file: str) -> str:
+        """Return the key of a file that the builds of all uploads of the same bytes share."""
+        return image_names.build_key(self.prefix, self.tag, file)
+
     def to_xcom(self) -> dict[str, Any]:
         """Return plain JSON."""
         return versioned(asdict(self) | {"revision": self.revision.to_xcom(), "base_images": list(self.base_images)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,12 @@ from slipway import image_names
 from slipway.aws.codebuild import CodeBuildHook
 from slipway.aws.documents import S3Documents
 from slipway.aws.identity import resolve
-from slipway.images.note import NOTE, BuildNote, BuildStatus, NoteStore, mark_of, revision_of
+from slipway.errors import UnreadableDocument
+from slipway.images.note import NOTE, BuildNote, BuildStatus, NoteStore, home_of, mark_of
 from slipway.training.orphans import OrphanedWorkTrigger
 from slipway.training.owner import AirflowTasks, TaskStates, waits
+
+log = logging.getLogger(__name__)
 
 # The first search finds what was started while no watcher ran; the later ones, what was started since.
 _FIRST_PAGES = 5
@@ -79,9 +83,14 @@ class BuildSearch:
         prefix, mark = image_names.prefix_of_build(build["id"]), mark_of(build)
         if prefix is None or mark is None:
             return None
-        key = image_names.build_key(prefix, revision_of(mark), NOTE)
+        key = image_names.build_key(prefix, home_of(mark), NOTE)
         notes = NoteStore(self._documents, self._buckets[prefix], key)
-        note, _ = notes.read()
+        try:
+            note, _ = notes.read()
+        except UnreadableDocument as error:
+            # The builds of the other models must be stopped all the same.
+            log.warning("%s. The build %s is left alone", error.problem, build["id"])
+            return None
         if note is None or note.owner.airflow != airflow or waits(note.owner, self._tasks):
             return None
         return OrphanedBuild(build["id"], mark, note, notes)

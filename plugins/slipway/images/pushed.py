@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from slipway import image_names
 from slipway.aws.documents import Document, Documents, reading
 from slipway.aws.ecr import PushedImage
 from slipway.aws.s3 import uri
@@ -51,7 +50,7 @@ class SourceImage:
 
     def __init__(self, ecr: Tags, documents: Documents, repository: str, source: CheckedSource) -> None:
         self._ecr, self._documents, self._repository, self._source = ecr, documents, repository, source
-        self._key = image_names.build_key(source.prefix, source.tag, _BUILT)
+        self._key = source.shared_key_of(_BUILT)
 
     def known(self) -> PushedImage | None:
         """Return the image if a build has given it; None where there is none, or nobody knows where it comes from.
@@ -85,6 +84,23 @@ class SourceImage:
             if self._documents.write(self._source.bucket, self._key, noted, etag=document.etag):
                 return image
         return None
+
+    def lost(self, build: Mapping[str, Any]) -> BuildFailed | None:
+        """Return the error for a build whose image was there and has gone; None for any other.
+
+        :param build: as CodeBuild describes it
+        :raises slipway.errors.AwsError: when a call fails
+        """
+        built, _ = self._noted()
+        if built is None or built.build_id != build["id"]:
+            return None
+        return BuildFailed(
+            "The image of the build has gone",
+            resource=f"{self._repository}:{self._source.tag}",
+            why=f"{build['id']} has pushed {built.digest}, and the repository no longer has it",
+            fix="trigger a run with New attempt, which builds the source again, or push the same image again and clear "
+            "this task",
+        )
 
     def _noted(self) -> tuple[_Built | None, Document]:
         document = self._documents.read(self._source.bucket, self._key)

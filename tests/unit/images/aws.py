@@ -5,9 +5,26 @@ from datetime import UTC, datetime
 from slipway.aws.documents import Document
 from slipway.aws.ecr import PushedImage, ScanResult
 from slipway.errors import PermanentError
-from slipway.images.note import MARK
+from slipway.images.note import MARK, BuildNote
+from slipway.training.owner import JobOwner
 
 DIGEST = "sha256:" + "1" * 64
+
+
+def build_note(tag: str, owner: JobOwner, build_id: str | None = None) -> BuildNote:
+    """The note of the first build of some bytes."""
+    return BuildNote(
+        tag=tag,
+        number=1,
+        first=1,
+        since="2026-05-01T12:00:00+00:00",
+        owner=owner,
+        key="releases/iris-forest/images/x/image.zip",
+        version_id="copy",
+        upload="v1",
+        revisions=("cd" * 16,),
+        build_id=build_id,
+    )
 
 
 class CodeBuild:

@@ -33,11 +33,13 @@ SOURCE = CheckedSource(
     files=2,
     uploader="ada",
 )
-REVISION = SOURCE.revision.revision_id
-MARK, SECOND = f"{REVISION}-1", f"{REVISION}-2"
+MARK, SECOND = f"{SOURCE.tag}-1", f"{SOURCE.tag}-2"
+# The same bytes in another upload.
+AGAIN = replace(SOURCE, revision=image_revision(DATA, "v2"), key=f"releases/{PREFIX}/images/y/image.zip")
 PROJECT = f"mlops-buildimage-{PREFIX}"
 OWNER = JobOwner("tests", "iris-model", "build", "manual__1")
-NOTE_KEY = SOURCE.key_of(NOTE)
+FIRST = BuildNote.begin(SOURCE, OWNER)
+NOTE_KEY = SOURCE.shared_key_of(NOTE)
 
 
 @pytest.fixture
@@ -65,8 +67,8 @@ def operator(codebuild, ecr, documents, monkeypatch):
     return made
 
 
-def ctx(**more) -> dict:
-    return context({"check_source": SOURCE.to_xcom()}, **more)
+def ctx(source: CheckedSource = SOURCE, **more) -> dict:
+    return context({"check_source": source.to_xcom()}, **more)
 
 
 def ends(codebuild, ecr, status: str = "SUCCEEDED", *, pushes: bool = True):
@@ -111,9 +113,63 @@ def test_starts_the_build_of_the_checked_copy_waits_and_reports(operator, codebu
 def test_an_image_of_these_bytes_is_the_result_and_nothing_is_built(operator, codebuild, ecr, documents):
     run_task(operator, ctx(), wait=ends(codebuild, ecr))
     codebuild.ledger.clear()
-    documents.kept.pop(NOTE_KEY)
-    assert operator.execute(ctx())["build_id"] is None
+    assert operator.execute(ctx(AGAIN, run_id="manual__2"))["build_id"] is None
     assert codebuild.ledger == []
+
+
+def test_two_uploads_of_the_same_bytes_at_the_same_time_are_one_build(operator, codebuild, ecr, documents):
+    with pytest.raises(TaskDeferred) as first:
+        operator.execute(ctx())
+    with pytest.raises(TaskDeferred) as second:
+        operator.execute(ctx(AGAIN, run_id="manual__2"))
+    assert first.value.trigger.build_id == second.value.trigger.build_id
+    # Whoever fails the first run ends its wait only.
+    notes = NoteStore(documents, *first.value.trigger.note)
+    assert not stop_and_note(codebuild, notes, f"{PROJECT}:0", None, first.value.trigger.owner)
+    event = ends(codebuild, ecr)(second.value.trigger)
+    results = [operator.resume(ctx(AGAIN, run_id="manual__2"), event), operator.resume(ctx(), event)]
+    assert [(one["digest"], one["build_id"]) for one in results] == [(DIGEST, f"{PROJECT}:0")] * 2
+    assert codebuild.calls("StartBuild") == [MARK]
+
+
+def test_a_build_that_fails_is_the_end_of_each_upload_that_has_waited_for_it(operator, codebuild, ecr):
+    with pytest.raises(TaskDeferred):
+        operator.execute(ctx())
+    with pytest.raises(BuildFailed):
+        run_task(operator, ctx(AGAIN, run_id="manual__2"), wait=ends(codebuild, ecr, "FAILED"))
+    with pytest.raises(BuildFailed):
+        operator.execute(ctx())
+    assert codebuild.calls("StartBuild") == [MARK]
+
+
+def test_what_was_started_and_not_noted_is_started_alike_for_another_upload(operator, codebuild, ecr, documents):
+    """CodeBuild refuses a token that comes with other parameters."""
+    noted(documents, FIRST)
+    run_task(operator, ctx(AGAIN, run_id="manual__2"), wait=ends(codebuild, ecr))
+    (given,) = codebuild.parameters
+    assert given["sourceLocationOverride"] == f"{BUCKET}/{SOURCE.key}"
+    assert given["idempotencyToken"] == MARK
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_another_upload_of_bytes_whose_build_has_failed_is_built_from_its_own_copy(operator, codebuild, ecr, forgotten):
+    with pytest.raises(BuildFailed):
+        run_task(operator, ctx(), wait=ends(codebuild, ecr, "FAILED"))
+    if forgotten:
+        codebuild.found.clear()
+    assert run_task(operator, ctx(AGAIN, run_id="manual__2"), wait=ends(codebuild, ecr))["digest"] == DIGEST
+    assert codebuild.calls("StartBuild") == [MARK, SECOND]
+    assert codebuild.parameters[-1]["sourceLocationOverride"] == f"{BUCKET}/{AGAIN.key}"
+
+
+def test_an_image_that_was_removed_is_named_where_its_own_run_is_cleared(operator, codebuild, ecr):
+    run_task(operator, ctx(), wait=ends(codebuild, ecr))
+    ecr.images.clear()
+    with pytest.raises(BuildFailed, match="The image of the build has gone") as failure:
+        operator.execute(ctx())
+    assert DIGEST in failure.value.why
+    assert "New attempt" in failure.value.fix
+    assert codebuild.calls("StartBuild") == [MARK]
 
 
 def test_an_image_that_was_there_before_the_build_is_not_its_image(operator, codebuild, ecr):
@@ -132,23 +188,20 @@ def test_an_image_that_has_taken_the_place_of_the_built_one_is_not_the_sources(o
         operator.execute(ctx())
 
 
-def test_an_image_that_was_removed_is_built_again_and_may_be_another(operator, codebuild, ecr, documents):
+def test_an_image_that_was_removed_is_built_again_and_may_be_another(operator, codebuild, ecr):
     run_task(operator, ctx(), wait=ends(codebuild, ecr))
     ecr.images.clear()
-    documents.kept.pop(NOTE_KEY)
     other = "sha256:" + "2" * 64
 
     def wait(trigger):
         ecr.push(SOURCE.tag, other, datetime.now(UTC))
         return ends(codebuild, ecr, pushes=False)(trigger)
 
-    codebuild.found.clear()
-    codebuild.add(f"{PROJECT}:earlier", "another-1")
-    assert run_task(operator, ctx(), wait=wait)["digest"] == other
+    assert run_task(operator, ctx(AGAIN, run_id="manual__2"), wait=wait)["digest"] == other
 
 
 def test_a_build_that_was_started_and_not_noted_is_found_by_its_mark(operator, codebuild, ecr, documents):
-    noted(documents, BuildNote.begin(REVISION, 1, OWNER))
+    noted(documents, FIRST)
     codebuild.add(f"{PROJECT}:other", "another-1")
     codebuild.add(f"{PROJECT}:ours", MARK)
     assert run_task(operator, ctx(), wait=ends(codebuild, ecr))["build_id"] == f"{PROJECT}:ours"
@@ -156,7 +209,7 @@ def test_a_build_that_was_started_and_not_noted_is_found_by_its_mark(operator, c
 
 
 def test_a_build_that_was_noted_and_not_started_is_started(operator, codebuild, ecr, documents):
-    noted(documents, BuildNote.begin(REVISION, 1, OWNER))
+    noted(documents, FIRST)
     run_task(operator, ctx(), wait=ends(codebuild, ecr))
     assert codebuild.calls("StartBuild") == [MARK]
 
@@ -180,7 +233,7 @@ def test_the_wait_lasts_as_long_as_the_build_may_and_the_margin(operator, codebu
 
 
 def test_a_build_beyond_its_deadline_is_stopped(operator, codebuild, documents):
-    noted(documents, replace(BuildNote.begin(REVISION, 1, OWNER), build_id=f"{PROJECT}:0"))
+    noted(documents, replace(FIRST, build_id=f"{PROJECT}:0"))
     codebuild.add(f"{PROJECT}:0", MARK, startTime=datetime.now(UTC) - timedelta(hours=2), currentPhase="BUILD")
     with pytest.raises(BuildFailed, match="did not end within 4200 s and was stopped"):
         operator.execute(ctx())
@@ -233,7 +286,7 @@ def test_an_image_counts_whatever_became_of_the_build(operator, codebuild, ecr):
 def test_an_error_of_codebuild_is_tried_three_times(operator, codebuild, ecr):
     with pytest.raises(BuildFailed, match="an error of CodeBuild's own"):
         run_task(operator, ctx(), wait=ends(codebuild, ecr, "FAULT"))
-    assert codebuild.calls("StartBuild") == [f"{REVISION}-{number}" for number in (1, 2, 3)]
+    assert codebuild.calls("StartBuild") == [f"{SOURCE.tag}-{number}" for number in (1, 2, 3)]
 
 
 def test_a_task_that_airflow_has_stopped_builds_again_when_it_is_cleared(operator, codebuild, ecr, documents):
@@ -247,7 +300,7 @@ def test_a_task_that_airflow_has_stopped_builds_again_when_it_is_cleared(operato
 
 
 def test_a_build_that_codebuild_has_forgotten_is_an_error_with_a_fix(operator, codebuild, documents):
-    noted(documents, replace(BuildNote.begin(REVISION, 1, OWNER), build_id=f"{PROJECT}:gone"))
+    noted(documents, replace(FIRST, build_id=f"{PROJECT}:gone"))
     with pytest.raises(BuildFailed, match="The build has gone"):
         operator.execute(ctx())
     assert codebuild.calls("StartBuild") == []

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from slipway.errors import UnreadableDocument
-from slipway.images.note import BuildNote, NoteStore, mark_of, revision_of, stop_and_note
+from slipway.images.note import BuildNote, NoteStore, home_of, mark_of, stop_and_note
 from slipway.training.owner import JobOwner
-from tests.unit.images.aws import CodeBuild, Documents
+from tests.unit.images.aws import CodeBuild, Documents, build_note
 
 OWNER = JobOwner("tests", "image_build-iris-forest", "build", "manual__1")
 BUILD = "mlops-buildimage-iris-forest:1"
-FIRST = replace(BuildNote.begin("ab" * 16, 1, OWNER), build_id=BUILD)
+FIRST = build_note(f"src-{'ab' * 16}", OWNER, BUILD)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_note_that_changed_meanwhile_is_not_overwritten(notes):
 
 def test_the_mark_of_a_build_names_its_source(codebuild):
     assert mark_of(codebuild.found[BUILD]) == FIRST.mark
-    assert revision_of(FIRST.mark) == FIRST.revision
+    assert home_of(FIRST.mark) == FIRST.tag
     assert mark_of({"environment": {}}) is None
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from slipway import image_names
-from slipway.images.note import NOTE, BuildNote, NoteStore
+from slipway.images.note import NOTE, NoteStore
 from slipway.images.orphans import BuildSearch
 from slipway.images.reaper import message_about, reap
 from slipway.notices.send import Notice
 from slipway.training.owner import JobOwner
-from tests.unit.images.aws import CodeBuild, Documents
+from tests.unit.images.aws import CodeBuild, Documents, build_note
 
 FOREST, WINE = "mlops-buildimage-iris-forest", "mlops-buildimage-wine"
 OWNER = JobOwner("here", "image_build-iris-forest", "build", "manual__1")
@@ -36,11 +36,11 @@ def world():
 
 def add(world, number: int, *, project: str = FOREST, owner: JobOwner = OWNER, noted: bool = True) -> str:
     codebuild, documents = world
-    note = BuildNote.begin(f"{number:032x}", 1, owner)
+    note = build_note(f"src-{number:032x}", owner)
     build_id = f"{project}:{number}"
     codebuild.add(build_id, note.mark)
     prefix = image_names.prefix_of_build(build_id)
-    notes = NoteStore(documents, "bucket", image_names.build_key(prefix, note.revision, NOTE))
+    notes = NoteStore(documents, "bucket", image_names.build_key(prefix, note.tag, NOTE))
     assert notes.write(replace(note, build_id=build_id if noted else None), notes.read()[1])
     return build_id
 
@@ -76,6 +76,15 @@ def test_builds_of_others_are_left_alone(world):
     codebuild.add(f"{FOREST}:by-hand", "x-1")["environment"]["environmentVariables"] = []
     assert reap(codebuild, search(world), "here") == []
     assert reap(codebuild, search(world), None) == []
+
+
+def test_a_note_that_cannot_be_read_keeps_no_other_build_from_being_stopped(world):
+    _, documents = world
+    add(world, 1)
+    other = add(world, 2)
+    (key,) = (key for key in documents.kept if f"{1:032x}" in key)
+    documents.kept[key] = {"number": "one"}
+    assert reap(world[0], search(world), "here") == [other]
 
 
 def test_a_build_that_has_ended_is_looked_at_once(world):
