@@ -98,10 +98,13 @@ def _newest(
 ) -> PinnedImage:
     found = EcrImage.parse(built.uri) if built else None
     if built is None or found is None or found.address != wanted.address:
+        made = (
+            f"the newest that was built is {built.uri}, none of this repository" if built else "no build has made one"
+        )
         raise ImageMissing(
             "The model has no container image yet",
             resource=str(wanted),
-            why="its model file names neither a tag nor a digest, and no build has made an image",
+            why=f"its model file names neither a tag nor a digest, and {made}",
             fix=f"build it: slipway build, or an upload to {image_names.source_key(model.prefix)}; where a build has "
             f"failed, the DAG {image_names.build_dag_id(model.prefix)} says why. Then release the zip again",
         )

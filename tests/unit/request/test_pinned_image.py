@@ -139,9 +139,9 @@ def test_the_newest_build_says_what_it_was_built_from():
     [
         ({"tag": "9"}, None, "has no image with the tag 9"),
         ({"digest": FIRST}, None, "has no image with the digest sha256:1"),
-        ({}, None, "no build has made an image"),
+        ({}, None, "no build has made one"),
         ({}, NEWEST, "has no image with the digest sha256:2"),
-        ({}, NEWEST.replace(REPOSITORY, f"{REPOSITORY}2"), "no build has made an image"),
+        ({}, NEWEST.replace(REPOSITORY, f"{REPOSITORY}2"), "mlops-iris-model2@sha256"),
     ],
 )
 def test_an_image_that_is_not_there_stops_the_release_before_anything_is_kept(image, newest, why):
