@@ -66,6 +66,7 @@ def hostile(kind: bytes, size: int, times: int = 1) -> bytes:
         hostile(tarfile.XHDTYPE, 2**33),
         hostile(tarfile.GNUTYPE_LONGNAME, 1, 2000),
     ],
+    ids=["long name", "long header", "many headers"],
 )
 def test_a_hostile_layer_is_told_at_once(tmp_path, content):
     path = tmp_path / "layer"
