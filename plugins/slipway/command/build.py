@@ -10,7 +10,7 @@ import typer
 
 from slipway import image_names
 from slipway.command import session
-from slipway.command.airflow import Airflow, quoted
+from slipway.command.airflow import Airflow
 from slipway.command.aws import Aws
 from slipway.command.container import Container, read_container
 from slipway.command.errors import CommandError, interrupted, of_release
@@ -21,7 +21,7 @@ from slipway.command.release_code import release_code
 from slipway.command.run import failures, follow_run, xcom
 from slipway.command.sources import Package, models_in
 from slipway.command.submit import run_of
-from slipway.command.upload import Upload, refuse_missing_model, upload_zip
+from slipway.command.upload import Upload, known_model, upload_zip
 from slipway.command.views import show_failure
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ def _upload(airflow: Airflow, aws: Aws, container: Container, model: ModelConfig
 
     :raises CommandError: when Airflow has no such model, or S3 refuses it
     """
-    try:
-        who = str(airflow.board(f"models/{quoted(model.prefix)}")["user"])
-    except CommandError as error:
-        raise refuse_missing_model(error, model.prefix) from error
+    who = str(known_model(airflow, model.prefix)["user"])
     with release_code(output):
         from slipway.aws.placeholders import AwsIdentity
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -18,6 +18,8 @@ from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
 from slipway.command.output import STYLES, Output
 from slipway.command.views import show_failure, show_figures
+
+_Result = TypeVar("_Result")
 
 POLL_SECONDS = 1.0
 # Airflow may be restarted meanwhile.
@@ -33,6 +35,25 @@ _KINDS = {
     "ReleasedMeanwhile": Exit.SUPERSEDED,
 }
 _QUIET = (None, "", "none", "scheduled", "queued", "skipped")
+
+
+def poll(look: Callable[[], _Result | None]) -> _Result:
+    """Look again and again until there is a result; Airflow may stay away for a while.
+
+    :param look: asks Airflow once; None while it goes on
+    :raises CommandError: when Airflow refuses, or stays away
+    """
+    gone_since: float | None = None
+    while True:
+        try:
+            if (found := look()) is not None:
+                return found
+            gone_since = None
+        except CommandError as error:
+            gone_since = gone_since or time.monotonic()
+            if error.code is not Exit.UNREACHABLE or time.monotonic() - gone_since > PATIENCE_SECONDS:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def result_of(release: Mapping[str, Any]) -> Exit | None:
@@ -70,8 +91,8 @@ class Follower:
         try:
             if self._output.interactive:
                 with Live(get_renderable=self._render, console=self._output.err, refresh_per_second=8):
-                    return self._poll(past_questions)
-            return self._poll(past_questions)
+                    return poll(lambda: self._look(past_questions))
+            return poll(lambda: self._look(past_questions))
         except KeyboardInterrupt as error:
             raise CommandError(
                 "You no longer follow this release",
@@ -81,23 +102,14 @@ class Follower:
                 code=Exit.INTERRUPTED,
             ) from error
 
-    def _poll(self, past_questions: bool) -> tuple[dict[str, Any], Exit]:
-        gone_since: float | None = None
-        while True:
-            try:
-                self._release = self._airflow.board(f"releases/{quoted(self._model)}/{quoted(self._run_id)}")
-                gone_since = None
-            except CommandError as error:
-                gone_since = gone_since or time.monotonic()
-                if error.code is not Exit.UNREACHABLE or time.monotonic() - gone_since > PATIENCE_SECONDS:
-                    raise
-            else:
-                if not self._output.interactive:
-                    self._print_changes()
-                result = result_of(self._release)
-                if result is not None and not (result is Exit.WAITS and past_questions):
-                    return self._release, result
-            time.sleep(POLL_SECONDS)
+    def _look(self, past_questions: bool) -> tuple[dict[str, Any], Exit] | None:
+        self._release = self._airflow.board(f"releases/{quoted(self._model)}/{quoted(self._run_id)}")
+        if not self._output.interactive:
+            self._print_changes()
+        result = result_of(self._release)
+        if result is None or (result is Exit.WAITS and past_questions):
+            return None
+        return self._release, result
 
     def _print_changes(self) -> None:
         for task in self._release["tasks"]:

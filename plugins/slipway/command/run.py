@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from slipway.command.airflow import Airflow, quoted, run_path
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
-from slipway.command.follow import PATIENCE_SECONDS, POLL_SECONDS
+from slipway.command.follow import poll
 from slipway.command.output import Output
 
 _QUIET = ("", "scheduled", "queued", "skipped", "upstream_failed")
@@ -22,24 +21,17 @@ def follow_run(airflow: Airflow, dag_id: str, run_id: str, output: Output) -> tu
     :raises CommandError: when Airflow stays away
     """
     shown: dict[str, str] = {}
-    gone_since: float | None = None
-    while True:
-        try:
-            state = airflow.api("GET", run_path(dag_id, run_id))["state"]
-            tasks = task_states(airflow, dag_id, run_id)
-            gone_since = None
-        except CommandError as error:
-            gone_since = gone_since or time.monotonic()
-            if error.code is not Exit.UNREACHABLE or time.monotonic() - gone_since > PATIENCE_SECONDS:
-                raise
-        else:
-            for task_id, now in tasks.items():
-                if now not in _QUIET and shown.get(task_id) != now:
-                    shown[task_id] = now
-                    output.note(f"{task_id:16} {now}")
-            if state in ("success", "failed"):
-                return state, tasks
-        time.sleep(POLL_SECONDS)
+
+    def look() -> tuple[str, dict[str, str]] | None:
+        state = airflow.api("GET", run_path(dag_id, run_id))["state"]
+        tasks = task_states(airflow, dag_id, run_id)
+        for task_id, now in tasks.items():
+            if now not in _QUIET and shown.get(task_id) != now:
+                shown[task_id] = now
+                output.note(f"{task_id:16} {now}")
+        return (state, tasks) if state in ("success", "failed") else None
+
+    return poll(look)
 
 
 def task_states(airflow: Airflow, dag_id: str, run_id: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from slipway.command.options import AsJson, Models, NoFollow, OfModel, Source
 from slipway.command.output import Output
 from slipway.command.release_code import release_code
 from slipway.command.sources import Package, model_of, read_package
-from slipway.command.upload import Upload, refuse_missing_model, run_id_of, upload_data, upload_zip
+from slipway.command.upload import Upload, known_model, run_id_of, upload_data, upload_zip
 
 
 def submit(
@@ -50,10 +50,7 @@ def submit(
         package, aws = read_package(path), Aws()
         airflow = session.connect(output)
         prefix, bucket, key = _checked(package, model, models, aws, output, check=check)
-        try:
-            found = airflow.board(f"models/{quoted(prefix)}")
-        except CommandError as error:
-            raise refuse_missing_model(error, prefix) from error
+        found = known_model(airflow, prefix)
         if found["row"]["paused"]:
             output.note(f"The DAG {prefix} is paused: the release starts when somebody unpauses it.", style="yellow")
     with interrupted(path, "data may have been uploaded, but no zip, so no release starts"):
@@ -66,10 +63,7 @@ def submit(
         output.json({"upload": version.document(), "data": uploaded, "exit_code": 0})
         output.text(f"The release starts by itself: slipway status {prefix}")
         return
-    try:
-        run_id = run_of(airflow, prefix, version, aws)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        raise _not_started(airflow, prefix, version, "you pressed Ctrl-C", Exit.INTERRUPTED) from error
+    run_id = run_of(airflow, prefix, version, aws)
     output.note(f"release {airflow.run_url(prefix, run_id)}")
     release, result = Follower(airflow, prefix, run_id, output).follow(past_questions=wait_approval)
     raise typer.Exit(conclude({**release, "upload": version.document(), "data": uploaded}, result, airflow, output))
@@ -101,9 +95,15 @@ def run_of(airflow: Airflow, dag_id: str, version: Upload, aws: Aws) -> str:
     """Wait for the run that an uploaded version starts, and return its id.
 
     :param dag_id: the model's, or that of the builds of its image
-    :raises CommandError: when none starts
+    :raises CommandError: when none starts, or the person has had enough
     """
-    run_id = run_id_of(aws, version)
+    try:
+        return _started_run(airflow, dag_id, version, run_id_of(aws, version))
+    except (KeyboardInterrupt, typer.Abort) as error:
+        raise _not_started(airflow, dag_id, version, "you pressed Ctrl-C", Exit.INTERRUPTED) from error
+
+
+def _started_run(airflow: Airflow, dag_id: str, version: Upload, run_id: str) -> str:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from email.header import Header
 from pathlib import Path
 from typing import Any
 
 from slipway.command import data
+from slipway.command.airflow import Airflow, quoted
 from slipway.command.aws import Aws
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
@@ -139,15 +140,22 @@ def _others(aws: Aws, s3: Any, bucket: str, folder: str, names: set[str]) -> lis
     return [f"{place}{key}" for key in keys if key not in names and data.is_data(key)]
 
 
-def refuse_missing_model(error: CommandError, model: str) -> CommandError:
-    """Say what is missing when Airflow does not know a model."""
-    if error.code is not Exit.NOT_FOUND:
-        return error
-    return CommandError(
-        "Airflow has no pipeline for this model",
-        where=model,
-        why=error.why,
-        fix=f"put {model}.yaml into include/models of that Airflow; it is read within half a minute. If it is there: "
-        "slipway doctor",
-        code=Exit.NOT_FOUND,
-    )
+def known_model(airflow: Airflow, model: str) -> Mapping[str, Any]:
+    """Return the board's document of a model to whose pipeline something is about to be uploaded.
+
+    :raises CommandError: when Airflow has no such model, or does not answer
+    """
+    try:
+        found: Mapping[str, Any] = airflow.board(f"models/{quoted(model)}")
+    except CommandError as error:
+        if error.code is not Exit.NOT_FOUND:
+            raise
+        raise CommandError(
+            "Airflow has no pipeline for this model",
+            where=model,
+            why=error.why,
+            fix=f"put {model}.yaml into include/models of that Airflow; it is read within half a minute. If it is "
+            "there: slipway doctor",
+            code=Exit.NOT_FOUND,
+        ) from error
+    return found
