@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from typing import Self
 
+# What tarfile may raise for bytes that are no valid archive, but for errors of the disk: names with NUL are a
+# ValueError, and it calls itself for each header of headers.
+BROKEN = (tarfile.TarError, EOFError, ValueError, zlib.error, RecursionError)
 _MAX_BYTES = 1024 * 1024
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws import trees
+from local_aws import tars, trees
 from local_aws.compute.archive import unpack
 from local_aws.compute.base import Channel, ContainerFailed
 
@@ -119,8 +118,7 @@ def download_model(client: Any, uri: str, folder: Path) -> None:
             f"located at the URL and that the role passed to CreateModel has permissions to download the model. "
             f"({uri}: {error})"
         ) from error
-    # tarfile calls itself for each header of headers, and names may have a NUL.
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, RecursionError) as error:
+    except (*tars.BROKEN, OSError) as error:
         raise ContainerFailed(
             f'Failed to extract model data archive from URL "{uri}". Please ensure that the object located at the URL '
             f"is a valid tar.gz archive. ({error})"

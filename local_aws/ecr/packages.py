@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from local_aws.tars import BoundedHeader
+from local_aws.tars import BROKEN, BoundedHeader
 
 PYTHON, DEBIAN = "python", "debian"
 _DPKG = "var/lib/dpkg/status"
@@ -48,8 +48,7 @@ def packages_of(layers: Sequence[Path]) -> list[Package]:
         try:
             with layer.open("rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=BoundedHeader) as archive:
                 _read(archive, found)
-        # tarfile calls itself for each header of headers.
-        except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
+        except (*BROKEN, OSError) as error:
             raise Unreadable(f"the layer {layer.name} is not a tar archive: {error}") from error
     return sorted(package for listed in found.values() for package in listed)
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import stat
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -20,7 +19,7 @@ from typing import IO
 from local_aws import trees
 from local_aws.compute.sandbox.disk import MAX_FILES
 from local_aws.compute.sandbox.spec import HOST_ID, ID_COUNT, owned_by_sandbox
-from local_aws.tars import BoundedHeader
+from local_aws.tars import BROKEN, BoundedHeader
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
@@ -143,8 +142,7 @@ def unpack(archive: IO[bytes], diff: Path, most_bytes: int) -> str:
                     target.apply(tar, member)
             while plain.read(1024 * 1024):
                 pass
-    # Names with NUL are a ValueError, and tarfile calls itself for each header of headers.
-    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, RecursionError) as error:
+    except (*BROKEN, gzip.BadGzipFile) as error:
         raise LayerError(f"the layer is no tar.gz: {error}") from error
     return f"sha256:{plain.sha256.hexdigest()}"
 
