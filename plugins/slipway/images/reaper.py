@@ -15,7 +15,6 @@ from airflow.sdk import DAG, get_current_context, task
 
 from slipway import image_names
 from slipway.aws.codebuild import CodeBuildHook
-from slipway.host.links import run_url
 from slipway.host.task_errors import with_error_block
 from slipway.images.note import stop_and_note
 from slipway.images.orphans import BuildSearch, BuildWatcherTrigger, OrphanedBuild, build_search
@@ -23,7 +22,7 @@ from slipway.metrics.catalogue import ORPHANED_JOBS
 from slipway.metrics.record import record
 from slipway.notices.send import Message, Notice, Notices
 from slipway.training.owner import airflow_id
-from slipway.training.reaper import POLL_SECONDS
+from slipway.training.reaper import POLL_SECONDS, message_about
 from slipway.waiting.watcher_dag import by_connection, slug, watched_asset, watcher_dag
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _build(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig]) -> DAG:
             def notify(orphan: OrphanedBuild) -> None:
                 # The search finds builds of these models only, but a note may name the run of another DAG.
                 if notices := receivers.get(orphan.note.owner.dag_id):
-                    notices.send(message_about(orphan), context, aws_conn_id)
+                    notices.send(build_message(orphan), context, aws_conn_id)
 
             search = build_search(buckets, aws_conn_id)
             return reap(CodeBuildHook(aws_conn_id=aws_conn_id), search, airflow_id(), notify)
@@ -92,16 +91,8 @@ def reap(
     return stopped
 
 
-def message_about(orphan: OrphanedBuild) -> Message:
+def build_message(orphan: OrphanedBuild) -> Message:
     """Write the message about a build that was stopped."""
     owner = orphan.note.owner
-    return Message(
-        Notice.ORPHANED_BUILD,
-        f"{Notice.ORPHANED_BUILD}/{orphan.build_id}",
-        image_names.prefix_of_dag(owner.dag_id),
-        f"The build {orphan.build_id} was stopped, so that nobody pays for it",
-        run_url(owner.dag_id, owner.run_id),
-        stage=owner.task_id,
-        reason=f"{owner.task_id} of the run {owner.run_id} no longer waits for it",
-        fix=f"to build again, clear {owner.task_id} and the tasks after it; otherwise there is nothing to do",
-    )
+    model = image_names.prefix_of_dag(owner.dag_id)
+    return message_about(Notice.ORPHANED_BUILD, "build", orphan.build_id, model, owner, again="build")

@@ -66,7 +66,8 @@ def build_reaper_dag(aws_conn_id: str, dag_id: str, models: Iterable[ModelConfig
             def notify(job: str, owner: JobOwner) -> None:
                 # A job's owner may be a run of a model whose file is gone.
                 if notices := receivers.get(owner.dag_id):
-                    notices.send(_message(job, owner), context, aws_conn_id)
+                    message = message_about(Notice.ORPHANED, "training job", job, owner.dag_id, owner, again="train")
+                    notices.send(message, context, aws_conn_id)
 
             return reap(SageMakerHook(aws_conn_id=aws_conn_id), AirflowTasks(), airflow_id(), notify)
 
@@ -100,14 +101,23 @@ def reap(
     return stopped
 
 
-def _message(job: str, owner: JobOwner) -> Message:
+def message_about(notice: Notice, kind: str, name: str, model: str, owner: JobOwner, *, again: str) -> Message:
+    """Write the message about work that a reaper has stopped.
+
+    :param notice: what the message is about
+    :param kind: what was stopped, in words
+    :param name: its name
+    :param model: whose people are told
+    :param owner: the task that had it done
+    :param again: the verb for doing it once more
+    """
     return Message(
-        Notice.ORPHANED,
-        f"{Notice.ORPHANED}/{job}",
-        owner.dag_id,
-        f"The training job {job} was stopped, so that nobody pays for it",
+        notice,
+        f"{notice}/{name}",
+        model,
+        f"The {kind} {name} was stopped, so that nobody pays for it",
         run_url(owner.dag_id, owner.run_id),
         stage=owner.task_id,
         reason=f"{owner.task_id} of the run {owner.run_id} no longer waits for it",
-        fix=f"to train again, clear {owner.task_id} and the tasks after it; otherwise there is nothing to do",
+        fix=f"to {again} again, clear {owner.task_id} and the tasks after it; otherwise there is nothing to do",
     )

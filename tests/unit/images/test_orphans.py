@@ -7,7 +7,7 @@ import pytest
 from slipway import image_names
 from slipway.images.note import NOTE, NoteStore
 from slipway.images.orphans import BuildSearch
-from slipway.images.reaper import message_about, reap
+from slipway.images.reaper import build_message, reap
 from slipway.notices.send import Notice
 from slipway.training.owner import JobOwner
 from tests.unit.images.aws import CodeBuild, Documents, build_note
@@ -56,7 +56,7 @@ def test_a_build_whose_task_has_ended_is_stopped_also_if_its_id_was_never_noted(
     assert reap(world[0], search(world), "here", told.append) == [build_id]
     assert world[0].calls("StopBuild") == [build_id]
     (orphan,) = told
-    message = message_about(orphan)
+    message = build_message(orphan)
     assert (message.notice, message.model, message.stage) == (Notice.ORPHANED_BUILD, "iris-forest", "build")
     assert build_id in message.text
     assert message.link.endswith(f"/dags/{OWNER.dag_id}/runs/{OWNER.run_id}")
