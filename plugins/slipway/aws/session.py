@@ -80,10 +80,9 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
     def _refresh_credentials(self) -> dict[str, Any]:
         own = self.configured or self.conn.get_service_endpoint_url("sts", sts_connection_assume=True)
         usual = not own and self.conn.assume_role_method == "assume_role"
-        client = prepared.take("sts", self.basic_session, Config()) if usual else None
+        client = _take("sts", self.basic_session, Config()) if usual else None
         if client is None:
             return super()._refresh_credentials()
-        _trace(client.meta.events)
         found = self._assume_role(client)["Credentials"]
         names = {"access_key": "AccessKeyId", "secret_key": "SecretAccessKey", "token": "SessionToken"}
         return {mine: found[name] for mine, name in names.items()} | {"expiry_time": found["Expiration"].isoformat()}
@@ -120,6 +119,14 @@ def _trace(session: Any) -> None:
         from slipway.aws.tracing import watch
 
         watch(session)
+
+
+def _take(service: str, session: Any, config: Any) -> Any:
+    """Take a prepared client, which is traced as the clients that a session makes are; None if there is none."""
+    client = prepared.take(service, session, config)
+    if client is not None:
+        _trace(client.meta.events)
+    return client
 
 
 class _Shared:
@@ -205,10 +212,9 @@ class AwsHook(AwsGenericHook[Any]):
         given = self.conn_config.botocore_config or self.conn_config.get_service_endpoint_url(self.service_name)
         if given or self.verify is not None:
             return None
-        client = prepared.take(self.service_name, self.get_session(region_name), self._get_config())
+        client = _take(self.service_name, self.get_session(region_name), self._get_config())
         if client is not None:
             count_requests(client.meta.events)
-            _trace(client.meta.events)
         return client
 
     @cached_property
