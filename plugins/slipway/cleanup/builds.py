@@ -18,8 +18,7 @@ from slipway.cleanup import rules
 from slipway.cleanup.rules import PastBuild
 from slipway.errors import PermanentError
 from slipway.formats.stored import known
-from slipway.source.claims import Claim
-from slipway.stages import sequences
+from slipway.source.claims import claimed, read_claim
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +89,7 @@ class BuildFolders:
     def _past(self, revision_id: str, objects: Iterable[StoredObject]) -> PastBuild:
         record_key = image_names.build_key(self._prefix, revision_id, image_names.RECORD_FILE)
         try:
-            key = names.claim_key(image_names.builds_of(self._prefix), revision_id)
-            claim = Claim.of(self._documents.read(self._bucket, key), uri(self._bucket, key))
+            claim = read_claim(self._documents, self._bucket, image_names.builds_of(self._prefix), revision_id)
             recorded = self._recorded(record_key) if any(one.key == record_key for one in objects) else None
         except PermanentError as error:
             # Without a sequence nothing of it is removed.
@@ -99,8 +97,7 @@ class BuildFolders:
             return PastBuild(revision_id, None, goes_on=True)
         return PastBuild(
             revision_id,
-            claim.sequence if claim and not sequences.fault(claim.sequence) else None,
-            self._goes_on(claim.dag_id, claim.run_id) if claim else True,
+            *claimed(claim, self._goes_on),
             recorded.digest if recorded else None,
             recorded.tag if recorded else None,
         )

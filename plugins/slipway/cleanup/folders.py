@@ -85,7 +85,7 @@ class ReleaseFolders:
         self._prefix, self._bucket, self._s3, self._registry = prefix, bucket, s3, registry
         self._documents = documents
         self._home = names.release_prefix(prefix, "")[:-1]
-        self.of_a_release = re.compile(rf"{re.escape(self._home)}([0-9a-f]{{32}})/(.+)")
+        self.of_a_release = _of_one(prefix)
         # What builds of the model's image have left, where all objects were listed: nothing finds out by itself.
         self.builds: dict[str, list[StoredObject]] = {}
         # What `read` has found: the document, when all were listed if that is remembered, and the oldest object's time.
@@ -144,7 +144,7 @@ class ReleaseFolders:
     def _by_release(self, objects: Iterable[StoredObject], prefix: str | None = None) -> dict[str, list[StoredObject]]:
         """Sort objects by the release, or by the build if that is the prefix, that has left them; without claims."""
         prefix = prefix or self._prefix
-        of_one = re.compile(rf"{re.escape(names.release_prefix(prefix, '')[:-1])}([0-9a-f]{{32}})/.+")
+        of_one = _of_one(prefix)
         found: defaultdict[str, list[StoredObject]] = defaultdict(list)
         for item in objects:
             match = of_one.fullmatch(item.key)
@@ -167,3 +167,8 @@ class ReleaseFolders:
         """Return the releases whose packages were made since then."""
         matches = (self.of_a_release.search(one.description) for one in self.packages(since))
         return {match[1] for match in matches if match}
+
+
+def _of_one(prefix: str) -> re.Pattern[str]:
+    """Return what finds the key of an object of a release, or of a build, with the revision's id as its group."""
+    return re.compile(rf"{re.escape(names.release_prefix(prefix, '')[:-1])}([0-9a-f]{{32}})/.+")

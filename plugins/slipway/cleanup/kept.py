@@ -64,7 +64,7 @@ def kept_objects(model: ModelConfig, resolve: Callable[[str], str], objects: Obj
         if size:
             yield Kept(what, uri(bucket, prefix), size, f"{command} {shlex.quote(uri(bucket, prefix))}")
     if model.image:
-        sources = f"image_builds/{model.prefix}/"
+        sources = f"{image_names.SOURCE_PREFIX}{model.prefix}/"
         for what, prefix in (
             ("the sources of its images", sources),
             ("lists of what is in its images", image_names.packages_folder(model.prefix)),

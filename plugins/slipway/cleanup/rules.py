@@ -99,9 +99,7 @@ def superseded(past: Sequence[Past], sequence: str, in_use: InUse, kept: Collect
     return [
         one
         for one in past
-        if one.sequence is not None
-        and datetime.fromisoformat(one.sequence) < moment
-        and not one.goes_on
+        if _ended_before(one, moment)
         and not one.pending
         and one.package_arn not in kept
         and not any(in_use.has_below(folder) for folder in (one.home, *one.outputs))
@@ -133,14 +131,7 @@ def superseded_builds(builds: Iterable[PastBuild], sequence: str, needed: Collec
     :param needed: the digests of the kept releases' images, and of the newest image
     """
     moment = datetime.fromisoformat(sequence)
-    return [
-        one
-        for one in builds
-        if one.sequence is not None
-        and datetime.fromisoformat(one.sequence) < moment
-        and not one.goes_on
-        and one.digest not in needed
-    ]
+    return [one for one in builds if _ended_before(one, moment) and one.digest not in needed]
 
 
 def left_lists(lists: Mapping[str, str], builds: Iterable[PastBuild]) -> list[str]:
@@ -154,6 +145,11 @@ def left_lists(lists: Mapping[str, str], builds: Iterable[PastBuild]) -> list[st
     """
     tags = {one.tag for one in builds}
     return [] if None in tags else [key for key, tag in lists.items() if tag not in tags]
+
+
+def _ended_before(one: Past | PastBuild, moment: datetime) -> bool:
+    """Tell whether the run has ended, and its upload is known to be older."""
+    return one.sequence is not None and datetime.fromisoformat(one.sequence) < moment and not one.goes_on
 
 
 def _short(name: str) -> str:

@@ -30,8 +30,7 @@ from slipway.plan import TAG_MODEL_PREFIX, Revision
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import REVISION
 from slipway.request.uploader import image_of
-from slipway.source.claims import Claim
-from slipway.stages import sequences
+from slipway.source.claims import claimed, read_claim
 from slipway.states import Environment, ModelApprovalStatus
 
 log = logging.getLogger(__name__)
@@ -223,23 +222,18 @@ class Survey:
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
         home = uri(self.bucket, names.release_prefix(self.prefix, revision_id))
         try:
-            claim = self._claim(revision_id)
+            claim = read_claim(self._documents, self.bucket, self.prefix, revision_id)
         except PermanentError as error:
             # Without a sequence nothing of it is removed.
             log.warning("%s. Everything of this release is kept", error.problem)
             return Past(revision_id, None, True, home)
         return Past(
             revision_id,
-            claim.sequence if claim and not sequences.fault(claim.sequence) else None,
-            self._goes_on(claim.dag_id, claim.run_id) if claim else True,
+            *claimed(claim, self._goes_on),
             home,
             _arn(package) if package else None,
             _is_pending(package) if package else False,
         )
-
-    def _claim(self, revision_id: str) -> Claim | None:
-        key = names.claim_key(self.prefix, revision_id)
-        return Claim.of(self._documents.read(self.bucket, key), uri(self.bucket, key))
 
     def _revision(self, revision_id: str) -> Revision | None:
         key = names.revision_key(self.prefix, revision_id)

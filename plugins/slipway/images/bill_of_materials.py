@@ -16,7 +16,7 @@ from urllib.parse import quote
 MEDIA_TYPE = "application/vnd.cyclonedx+json; version=1.6"
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 # The image has written its list, and the list is part of a document that every later release and build reads.
-MAX_PACKAGES = 2000
+_MAX_PACKAGES = 2000
 # https://packaging.python.org/en/latest/specifications/name-normalization/ and version-specifiers/
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _VERSION = re.compile(r"[A-Za-z0-9._!+-]{1,100}")
@@ -46,8 +46,8 @@ def python_packages(listed: Any) -> list[Package]:
     :raises TypeError: when it is no list of at most 2 000 names and versions; so do KeyError and ValueError
     """
     found = [(one["name"], one["version"]) for one in listed]
-    if len(found) > MAX_PACKAGES or not all(_NAME.fullmatch(name) and _VERSION.fullmatch(of) for name, of in found):
-        raise ValueError(f"it is no list of at most {MAX_PACKAGES} names and versions")
+    if len(found) > _MAX_PACKAGES or not all(_NAME.fullmatch(name) and _VERSION.fullmatch(of) for name, of in found):
+        raise ValueError(f"it is no list of at most {_MAX_PACKAGES} names and versions")
     return [Package(f"pkg:pypi/{_encoded(_pypi(name))}@{_encoded(version)}", name, version) for name, version in found]
 
 

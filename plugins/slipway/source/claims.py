@@ -53,6 +53,33 @@ class Claim:
             return known(cls, document.content)
 
 
+def read_claim(documents: Documents, bucket: str, prefix: str, revision_id: str) -> Claim | None:
+    """Read the claim of a revision.
+
+    :param documents: S3
+    :param bucket: the bucket of the model's releases
+    :param prefix: the model's prefix, or that of its builds
+    :param revision_id: the revision's id
+    :returns: None where nobody has claimed it
+    :raises UnreadableDocument: when the document is no claim
+    """
+    key = names.claim_key(prefix, revision_id)
+    return Claim.of(documents.read(bucket, key), uri(bucket, key))
+
+
+def claimed(claim: Claim | None, goes_on: Callable[[str, str], bool]) -> tuple[str | None, bool]:
+    """Tell the order and the state of a claimed revision.
+
+    :param claim: its claim
+    :param goes_on: tells whether the run of a DAG id and a run id has not ended
+    :returns: its sequence, None if the claim names none; whether its run has not ended, which counts as so without a
+        claim
+    """
+    if claim is None:
+        return None, True
+    return None if sequences.fault(claim.sequence) else claim.sequence, goes_on(claim.dag_id, claim.run_id)
+
+
 class Claims:
     """Claim versions for runs.
 
@@ -113,8 +140,7 @@ class Claims:
         return found
 
     def _standing(self, revision: Revision) -> Claim | None:
-        key = names.claim_key(self._prefix, revision.revision_id)
-        return Claim.of(self._documents.read(self._bucket, key), uri(self._bucket, key))
+        return read_claim(self._documents, self._bucket, self._prefix, revision.revision_id)
 
     def _take(self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool) -> Claim:
         """Write the claim of a run unless there is one, and return the claim that is valid."""
