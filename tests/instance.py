@@ -61,6 +61,11 @@ class Instance:
     python: Path = Path(sys.executable)
     checkout: Path = ROOT
     _apis: dict[str, AirflowApi] = field(default_factory=dict)
+    # Tests ask for it each second while they wait, and it grows to thousands of lines.
+    _ledger: ledger.Ledger = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._ledger = ledger.Ledger(self.settings.ledger)
 
     @classmethod
     def in_folder(
@@ -121,8 +126,7 @@ class Instance:
 
     def ledger(self, **wanted: str) -> list[dict[str, Any]]:
         """The lines of the call ledger whose fields have these values."""
-        calls = ledger.read(self.settings.ledger)
-        return [call for call in calls if all(call[name] == value for name, value in wanted.items())]
+        return [call for call in self._ledger.calls() if all(call[name] == value for name, value in wanted.items())]
 
     def wait(self, what: str, condition: Callable[[], Any]) -> Any:
         """Polls until the condition gives something; returns that."""
