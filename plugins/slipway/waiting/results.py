@@ -113,12 +113,12 @@ async def sleep_until_first_look(when: float) -> None:
 
 
 def pauses(poll_seconds: float) -> Iterator[float]:
-    """Poll often at first, because many waits are short.
+    """Poll often at first, because many waits are short: an end is seen before the wait is half as long again.
 
     :param poll_seconds: the longest pause
     :returns: the pauses after each look, in seconds, without end
     """
-    pause = 2.0
+    pause = FIRST_PAUSE_SECONDS / 2
     while True:
+        yield min(pause, poll_seconds)
         pause = min(pause * 1.5, poll_seconds)
-        yield pause
