@@ -46,6 +46,16 @@ MAX_OPEN_RUNS = 10_000
 # How many training jobs may run at once where the stages do not see to it; Airflow counts deferred tasks here.
 _PARALLEL_TRAININGS = 16
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
+# DAGs for the processes that are forked from this one, with the model that each was made from.
+_prepared: dict[int, tuple[ModelConfig, DAG]] = {}
+
+
+def prepare_release_dag(model: ModelConfig) -> None:
+    """Make a model's DAG for the processes that are forked from this one; each may take it once.
+
+    :param model: as ``load_model`` gives it, which is the same object as long as the file is the same
+    """
+    _prepared[id(model)] = model, _new_release_dag(model, None)
 
 
 def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
@@ -53,10 +63,15 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
 
     :param model: the model file
     :param stale: why this is an earlier version of the file, where it is
-    :returns: a DAG whose id is the model's prefix
+    :returns: a DAG whose id is the model's prefix; nobody else has it
     :raises slipway.errors.PermanentError: when Airflow is too old
     """
     require_airflow()
+    prepared = _prepared.pop(id(model), None) if stale is None else None
+    return prepared[1] if prepared else _new_release_dag(model, stale)
+
+
+def _new_release_dag(model: ModelConfig, stale: Stale | None) -> DAG:
     with DAG(
         dag_id=model.prefix,
         description=f"STALE: {stale} {model.description}" if stale else model.description,
