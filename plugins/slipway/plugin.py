@@ -87,7 +87,7 @@ class SlipwayPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Import what the DAG files import, read the model files, make DAGs, and load botocore's descriptions of services.
+        """Import what the DAG files import, read the model files, make DAGs, and load what describes AWS's services.
 
         The scheduler and the DAG processor load plugins before they fork the processes of tasks and DAG files. What is
         loaded here saves each of those processes a second or more.

@@ -161,9 +161,7 @@ def test_what_is_over_in_a_moment_needs_no_wait_and_is_judged_as_after_one(deplo
     execute, describe = aws.execute_change_set, aws.describe_stack
 
     def execute_and_change(stack_name, name):
-        aws.describe_stack = lambda stack: (
-            replace(describe(stack), status=states.pop(0)) if states else describe(stack)
-        )
+        aws.describe_stack = lambda stack: replace(describe(stack), status=states.pop(0)) if states else describe(stack)
         return execute(stack_name, name)
 
     aws.execute_change_set = execute_and_change
