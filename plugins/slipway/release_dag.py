@@ -52,7 +52,11 @@ def prepare_release_dag(model: ModelConfig) -> None:
 
     :param model: as ``load_model`` gives it, which is the same object as long as the file is the same
     """
-    _prepared[id(model)] = model, _new_release_dag(model, None)
+    made = _new_release_dag(model, None)
+    # Airflow does both in each process of a task, and the first time takes much longer.
+    made.params.validate()
+    made.get_template_env()
+    _prepared[id(model)] = model, made
 
 
 def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
