@@ -27,7 +27,7 @@ _DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE
 
 
 class CloudFormationDeployOperator(StackOperator):
-    """Create or update a stack by a change set, and wait for it without a worker slot.
+    """Create or update a stack by a change set, and wait for it: what is not over in a moment, without a worker slot.
 
     Each attempt reads the stack and takes the next step towards the wanted state, so it may be killed anywhere and
     run again: a change set's name follows from its content, and an attempt adopts one that is being executed.
@@ -245,11 +245,6 @@ class CloudFormationDeployOperator(StackOperator):
             return self._conclude(context, change_set.name, deadline, failure, began)
         waited: dict[str, Any] = {"failure": failure, "began": began}
         self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, **waited)
-
-    def _is_settled(self) -> bool:
-        """Look whether nothing happens to the stack; one that does not exist is for the conclusion to judge."""
-        stack = self.hook.describe_stack(self.stack_name)
-        return stack is None or not (stack.status.in_progress or stack.status is StackStatus.REVIEW_IN_PROGRESS)
 
     def _conclude(
         self, context: Context, change_set_name: str, deadline: float, failure: str | None, began: float | None
