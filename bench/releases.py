@@ -92,14 +92,14 @@ def _let_the_stock_operators(slipway: Instance) -> None:
 
 
 def _empty(slipway: Instance, ours: RunCost, aws: dict[str, Span]) -> RunCost:
-    """Run the empty DAG, whose tasks wait as often and as long as those of the release.
+    """Run the empty DAG, whose tasks wait by a trigger for what the release had to wait for, once at least.
 
     :param aws: when each task of the release waited for AWS
     """
     had_to = {task: end - begin for task, (begin, end) in aws.items()} | {"approve": ours.person_seconds}
-    conf = {
-        task: [max(_SHORTEST_WAIT_SECONDS, had_to.get(task, 0.0) / count)] * count for task, count in ours.waits.items()
-    }
+    # Also where the release waited for AWS on its worker: the empty DAG does not know what is over in a moment.
+    times = {task: ours.waits.get(task, 1) for task in {**had_to, **ours.waits}}
+    conf = {task: [max(_SHORTEST_WAIT_SECONDS, had_to.get(task, 0.0) / count)] * count for task, count in times.items()}
     cost = _run(slipway, "empty_release", _trigger(slipway, "empty_release", conf), dict)
     aws_seconds, slept_seconds = sum(had_to[task] for task in aws), sum(map(sum, conf.values()))
     return replace(cost, aws_seconds=aws_seconds, person_seconds=ours.person_seconds, slept_seconds=slept_seconds)

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from slipway.quality.evaluate import EvaluateOperator
     from slipway.registry.register import RegisterModelOperator
     from slipway.release_dag import build_release_dag
+    from slipway.request.task import ProcessRequestOperator
     from slipway.source.pin import S3VersionSensor
     from slipway.stress.operators import ReleaseStressOperator
     from slipway.training.train import SlipwayTrainingOperator
@@ -85,6 +86,7 @@ __all__ = [
     "NotApproved",
     "PermanentError",
     "PolicyViolation",
+    "ProcessRequestOperator",
     "RegisterModelOperator",
     "Rejected",
     "ReleaseStressOperator",
@@ -124,6 +126,7 @@ _MODULES = {
     "EvaluateOperator": "slipway.quality.evaluate",
     "HumanApprovalSensor": "slipway.approval.approve",
     "ModelConfig": "slipway.model.config",
+    "ProcessRequestOperator": "slipway.request.task",
     "RegisterModelOperator": "slipway.registry.register",
     "ReleaseStressOperator": "slipway.stress.operators",
     "RollBackOperator": "slipway.deployment.roll_back",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -20,6 +21,9 @@ from slipway.host.links import NewerReleaseLink, ReleasedByLink
 from slipway.stress.link import StressReportLink
 
 log = logging.getLogger(__name__)
+
+# The most DAGs that a process makes for those it forks: each takes 10 ms, here and in each process of a task otherwise.
+_PREPARED_DAGS = 20
 
 
 def guard_approvals(app: Any) -> Any:
@@ -54,6 +58,7 @@ async def board_pages(scope: Any, receive: Any, send: Any) -> None:
     await app(scope, receive, send)
 
 
+@cache
 def _warm_up() -> None:
     import slipway.images.dag
     import slipway.images.reaper
@@ -66,9 +71,8 @@ def _warm_up() -> None:
     from slipway.paths import models_folder
 
     models, _ = load_models(models_folder())
-    if models:
-        # Airflow, attrs and jsonschema prepare what they need at the first DAG, which takes a third of its time.
-        slipway.release_dag.build_release_dag(models[0])
+    for model in models[:_PREPARED_DAGS]:
+        slipway.release_dag.prepare_release_dag(model)
     load_service_models()
     record.load()
 
@@ -83,7 +87,7 @@ class SlipwayPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Import what the DAG files import, read the model files, and load botocore's descriptions of AWS services.
+        """Import what the DAG files import, read the model files, make DAGs, and load what describes AWS's services.
 
         The scheduler and the DAG processor load plugins before they fork the processes of tasks and DAG files. What is
         loaded here saves each of those processes a second or more.

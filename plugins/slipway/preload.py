@@ -5,6 +5,8 @@ more than a second on it.
 https://docs.celeryq.dev/en/stable/userguide/configuration.html#std-setting-imports
 """
 
+from slipway.host import before_fork
 from slipway.plugin import SlipwayPlugin
 
 SlipwayPlugin.on_load()
+before_fork.prepare()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
-from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain, get_current_context, task
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
 from airflow.sdk.definitions.param import ParamsDict
 
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.deploy_endpoint import EndpointDeployOperator
 from slipway.deployment.roll_back import RollBackOperator
-from slipway.host import log_fields
 from slipway.host.airflow_version import require_airflow
-from slipway.host.task_errors import with_error_block
 from slipway.model.config import ModelConfig
 from slipway.model.pipelines import STALE_TAG, Stale
 from slipway.names import DAG_TAG, RELEASE_TAG
@@ -25,6 +21,7 @@ from slipway.plan import DEPLOY_PRD, PREVIOUS, ROLL_BACK, ROLL_BACK_TO, STRESS_D
 from slipway.quality.endpoint import EndpointTestOperator
 from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry.register import RegisterModelOperator
+from slipway.request.task import ProcessRequestOperator
 from slipway.source import form
 from slipway.source.pin import S3VersionSensor
 from slipway.states import Decider, Environment, ExecutionMode
@@ -46,6 +43,20 @@ MAX_OPEN_RUNS = 10_000
 # How many training jobs may run at once where the stages do not see to it; Airflow counts deferred tasks here.
 _PARALLEL_TRAININGS = 16
 _SOURCE_TIMEOUT_SECONDS = timedelta(days=1).total_seconds()
+# DAGs for the processes that are forked from this one, with the model that each was made from.
+_prepared: dict[int, tuple[ModelConfig, DAG]] = {}
+
+
+def prepare_release_dag(model: ModelConfig) -> None:
+    """Make a model's DAG for the processes that are forked from this one; each may take it once.
+
+    :param model: as ``load_model`` gives it, which is the same object as long as the file is the same
+    """
+    made = _new_release_dag(model, None)
+    # Airflow does both in each process of a task, and the first time takes much longer.
+    made.params.validate()
+    made.get_template_env()
+    _prepared[id(model)] = model, made
 
 
 def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
@@ -53,10 +64,15 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
 
     :param model: the model file
     :param stale: why this is an earlier version of the file, where it is
-    :returns: a DAG whose id is the model's prefix
+    :returns: a DAG whose id is the model's prefix; nobody else has it
     :raises slipway.errors.PermanentError: when Airflow is too old
     """
     require_airflow()
+    prepared = _prepared.pop(id(model), None) if stale is None else None
+    return prepared[1] if prepared else _new_release_dag(model, stale)
+
+
+def _new_release_dag(model: ModelConfig, stale: Stale | None) -> DAG:
     with DAG(
         dag_id=model.prefix,
         description=f"STALE: {stale} {model.description}" if stale else model.description,
@@ -70,20 +86,6 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
         on_success_callback=on_success(model),
         doc_md=_documentation(model, stale),
     ) as dag:
-        # One XCom: without this Airflow would also store each of the plan's members, in a request of its own.
-        # https://airflow.apache.org/docs/apache-airflow/stable/tutorial/taskflow.html#multiple-outputs-inference
-        @task(task_id="process_request", multiple_outputs=False)
-        @with_error_block
-        def read_request() -> dict[str, Any]:
-            from slipway.plan import pull_revision
-            from slipway.request.contents import CONTENTS
-            from slipway.request.process import process_request
-
-            log_fields.bind({"model": model.prefix})
-            context = get_current_context()
-            keep = partial(context["ti"].xcom_push, CONTENTS)
-            return process_request(model, pull_revision(context), tell=keep).to_xcom()
-
         with _stage(1, "build", "reads the upload, trains the model and registers it"):
             source = S3VersionSensor(
                 task_id="source",
@@ -97,7 +99,7 @@ def build_release_dag(model: ModelConfig, stale: Stale | None = None) -> DAG:
                 data=[one.data for one in model.inlets],
             )
             build = (
-                read_request(),
+                ProcessRequestOperator(task_id="process_request", model=model),
                 SlipwayTrainingOperator(
                     task_id="train",
                     model=model,

@@ -6,13 +6,14 @@ import sys
 
 import pytest
 from airflow import plugins_manager
+from airflow.serialization.serialized_objects import DagSerialization
 
-from slipway import plugin
+from slipway import plugin, release_dag
 from slipway.images.dag import build_image_dags
 from slipway.model import files
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
-from slipway.model.pipelines import Pipeline
+from slipway.model.pipelines import Pipeline, Stale
 from slipway.paths import models_folder
 from slipway.plugin import SlipwayPlugin
 from slipway.release_dag import build_release_dag
@@ -37,7 +38,7 @@ def test_every_link_of_a_task_is_known_to_the_api_server():
 @pytest.fixture
 def loaded_anew():
     """Airflow loads plugins once in a process."""
-    caches = (plugins_manager._get_plugins, plugins_manager.get_fastapi_plugins)
+    caches = (plugins_manager._get_plugins, plugins_manager.get_fastapi_plugins, plugin._warm_up)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -59,6 +60,52 @@ def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard
     assert [entry["middleware"].__name__ for entry in middlewares] == [plugin.guard_approvals.__name__]
     assert [entry["url_prefix"] for entry in apps] == ["/slipway/guard", "/slipway/api/v1", "/slipway/board"]
     assert tried
+
+
+def test_what_is_prepared_is_prepared_once_however_often_airflow_loads_the_plugin(monkeypatch, loaded_anew):
+    """Airflow's scheduler and its task runner have a list of plugins each."""
+    read, load_models = [], files.load_models
+    monkeypatch.setattr(files, "load_models", lambda folder: read.append(folder) or load_models(folder))
+    for _ in range(3):
+        SlipwayPlugin.on_load()
+    assert len(read) == 1
+
+
+def test_a_process_takes_the_dag_that_was_made_before_it_was_forked_once(monkeypatch):
+    monkeypatch.setattr(release_dag, "_prepared", {})
+    (model, *_), _ = load_models(models_folder())
+    new = DagSerialization.to_dict(build_release_dag(model))
+    release_dag.prepare_release_dag(model)
+    (_, made), *_ = release_dag._prepared.values()
+    assert build_release_dag(model, Stale("m.yaml", "now", "it is broken")) is not made
+    assert build_release_dag(model.model_copy()) is not made
+    taken, another = build_release_dag(model), build_release_dag(model)
+    assert taken is made
+    assert another is not made
+    assert DagSerialization.to_dict(taken) == new
+
+
+@pytest.mark.parametrize("start", ["DeferringLocalExecutor().start()", "import slipway.preload"])
+def test_a_workers_processes_need_not_load_plugins_for_airflows_task_runner(start):
+    script = f"""
+from airflow.executors.local_executor import LocalExecutor
+from airflow.sdk.plugins_manager import _get_plugins
+from airflow.sdk.listener import get_listener_manager
+from slipway.host.executor import DeferringLocalExecutor
+LocalExecutor.start = lambda executor: None
+{start}
+print([len(_get_plugins()[0]) > 0, *(each.cache_info().misses for each in (_get_plugins, get_listener_manager))])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "plugins", "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["[True, 1, 1]"], done.stderr
+    assert "could not prepare" not in done.stdout + done.stderr
 
 
 def test_a_task_of_a_celery_worker_loads_nothing_of_slipway():

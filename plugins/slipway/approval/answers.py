@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from datetime import timedelta
+from typing import Any, Self, cast
 
 from slipway.errors import UnreadableDocument
 from slipway.formats.stored import known, versioned
@@ -20,6 +21,9 @@ from slipway.signed.proofs import Signer, TaskPlace, Verifier, verifier
 # Entries of the task's state store.
 QUESTION = "asked"
 DECIDED = "decided"
+
+# The entry of a task's context that keeps its question.
+_KNOWN = "slipway_question"
 
 UNSIGNED_ANSWER = (
     "An answer was ignored because the guard in Airflow's API server has not signed it. That server must load "
@@ -142,9 +146,28 @@ class Answer:
 
 
 def read_question(context: Mapping[str, Any]) -> Question | None:
-    """Read the newest question of the task that asks; None before its first one."""
-    asked: Any = context["task_state_store"].get(QUESTION)
-    return Question.from_json(asked) if asked else None
+    """Read the newest question of the task that asks; None before its first one.
+
+    It is read once in a process of the task: nobody else writes it.
+    """
+    known = cast(dict[str, Any], context)
+    if _KNOWN not in known:
+        asked: Any = context["task_state_store"].get(QUESTION)
+        known[_KNOWN] = Question.from_json(asked) if asked else None
+    question: Question | None = known[_KNOWN]
+    return question
+
+
+def write_question(context: Mapping[str, Any], question: Question, retention: timedelta) -> None:
+    """Store the question of the task that asks.
+
+    :param context: the task's Airflow context
+    :param question: the question
+    :param retention: for how long
+    """
+    store: Any = context["task_state_store"]
+    store.set(QUESTION, question.to_json(), retention=retention)
+    cast(dict[str, Any], context)[_KNOWN] = question
 
 
 def free_number(context: Mapping[str, Any]) -> int:

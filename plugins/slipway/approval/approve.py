@@ -100,13 +100,16 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             return self._end_superseded(context, newer)
         if answer is None and outcome is None:
             self.enter_stage(context, BoardStage.APPROVE)
+        if question is None:
+            # Whoever answers before the task waits is seen by its trigger.
+            self.wait(context, self.ask(context, self.new_question(context)))
         question = self.ensure_asked(context, question, answer, outcome)
         # Asking may erase an answer from Airflow's screen, but not from the state store: read it there again.
-        while answer := self.answer_to(context, question):
+        while answer := answer or self.answer_to(context, question):
             decision, approvals = self._record_answer(context, arn, question, answer)
             if decision:
-                return self._finish(context, arn, decision, question)
-            question = self.ask(context, question.next(approvals))
+                return self._finish(context, arn, decision, question, answer)
+            question, answer = self.ask(context, question.next(approvals)), None
         self.wait(context, question)
 
     def new_question(self, context: Context) -> Question:
@@ -121,6 +124,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         evaluation = result_of(context, "evaluate") or {}
         live_arn = (evaluation.get("live") or {}).get("model_package_arn")
         package = self.registry.describe_model_package(question.model_package_arn) or {}
+        stress_wanted = STRESS_DEV in self.upstream_task_ids
         return facts.markdown(
             facts.Facts(
                 plan=plan,
@@ -134,8 +138,8 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 instances=running_now(plan.endpoint(Environment.PRODUCTION), self.sagemaker),
                 strategy=self.strategy,
                 ends_at=self.open_until(question),
-                stress=result_of(context, STRESS_DEV),
-                stress_wanted=STRESS_DEV in self.upstream_task_ids,
+                stress=result_of(context, STRESS_DEV) if stress_wanted else None,
+                stress_wanted=stress_wanted,
                 run_url=run_url(ti.dag_id, ti.run_id),
                 uploader=question.uploader,
                 approvals=question.approvals,
@@ -230,9 +234,11 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
                 raise
             return standing
 
-    def _finish(self, context: Context, arn: str, decision: Decision, question: Question | None) -> dict[str, Any]:
+    def _finish(
+        self, context: Context, arn: str, decision: Decision, question: Question | None, answer: Answer | None = None
+    ) -> dict[str, Any]:
         self.note_decision(context, decision.to_xcom())
-        late = self.answer_to(context, question)
+        late = answer or self.answer_to(context, question)
         if late and not _is_part_of(decision, late):
             self.log.warning("Too late: %s. Comment: %r", late, late.comment)
             self.registry.record_late_answer(arn, str(late), digest=pull_plan(context).digest)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
 from slipway.approval.answers import (
     DECIDED,
-    QUESTION,
     UNSIGNED_ANSWER,
     Answer,
     Question,
@@ -20,6 +19,7 @@ from slipway.approval.answers import (
     has_unsigned_answer,
     read_answer,
     read_question,
+    write_question,
 )
 from slipway.approval.wait import ApprovalOutcome, ApprovalTrigger
 from slipway.approval.wanted import tell_wanted, utc
@@ -99,6 +99,12 @@ class AskingOperator(StageMixin, HITLOperator):
         self.poll_seconds = min(poll_seconds, POLL_LIMIT_SECONDS)
         self.stage_poll_seconds = self.poll_seconds
         self.aws_conn_id = aws_conn_id
+
+    def prepare_for_execution(self) -> Self:
+        """Begin without templates: no field is one, and Airflow would store what it rendered, by a request."""
+        made = super().prepare_for_execution()
+        made.template_fields = ()
+        return made
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, unless it is decided already, and wait.
@@ -205,12 +211,11 @@ class AskingOperator(StageMixin, HITLOperator):
 
     def ask(self, context: Context, question: Question) -> Question:
         """Ask people; an answer that is already in the state store stays there."""
-        store: Any = context["task_state_store"]
         # Stored first: the trigger notices a question that Airflow does not show, but nothing notices a lost answer.
-        store.set(QUESTION, question.to_json(), retention=timedelta(days=self.timeout_days + 1))
+        write_question(context, question, timedelta(days=self.timeout_days + 1))
         # Deleted second: an attempt that is killed in between asks a new question, so former answers do not count.
         if self.is_decided(context):
-            store.delete(DECIDED)
+            context["task_state_store"].delete(DECIDED)
         self.body = self.screen(context, question)
         put_question(
             ti_id=context["task_instance"].id,

@@ -51,6 +51,8 @@ def prepare(service: str, session: Any, config: Config) -> None:
     made = maker.client(service, config=config)
     # What its paginators need is read when a client is first asked for one.
     made.can_paginate(next(iter(made.meta.method_to_api_mapping)))
+    # What its first error needs, such as that something is not there.
+    made.exceptions  # noqa: B018
     _ready[_key(service, session.get_config_variable("region"), session.profile)] = made, later
 
 

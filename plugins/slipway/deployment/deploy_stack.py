@@ -17,7 +17,7 @@ from slipway.deployment.stack_operator import StackOperator
 from slipway.deployment.wait import ChangeSetTrigger, StackWait
 from slipway.errors import StackFailed
 from slipway.states import StackStatus
-from slipway.waiting.results import WaitOutcome, WaitResult
+from slipway.waiting.results import WaitOutcome, WaitResult, soon
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,7 +27,7 @@ _DEPLOYED = {StackStatus.CREATE_COMPLETE: "created", StackStatus.UPDATE_COMPLETE
 
 
 class CloudFormationDeployOperator(StackOperator):
-    """Create or update a stack by a change set, and wait for it without a worker slot.
+    """Create or update a stack by a change set, and wait for it: what is not over in a moment, without a worker slot.
 
     Each attempt reads the stack and takes the next step towards the wanted state, so it may be killed anywhere and
     run again: a change set's name follows from its content, and an attempt adopts one that is being executed.
@@ -70,6 +70,7 @@ class CloudFormationDeployOperator(StackOperator):
         self._prepared_change_set: str | None = None
         # Whether the change set reverts drift; None before the stack has been compared.
         self._reverts: bool | None = None
+        self._has_waited = False
 
     # Subclasses override these.
 
@@ -153,7 +154,7 @@ class CloudFormationDeployOperator(StackOperator):
         :returns: as execute
         """
         result = WaitResult.from_event(event)
-        self._reverts = reverts
+        self._reverts, self._has_waited = reverts, True
         self.prepare(context)
         if result.outcome is WaitOutcome.REFUSED:
             raise result.refused("Cannot watch the stack", self.stack_name)
@@ -236,7 +237,13 @@ class CloudFormationDeployOperator(StackOperator):
             self.log.info("The change set %s is no longer valid: another run changed the stack first", change_set.name)
             self._wait_for_stack(StackWait.IDLE, deadline, failure=failure)
         self.log.info("Executing the change set %s", change_set.name)
-        waited: dict[str, Any] = {"failure": failure, "began": time.time()}
+        began = time.time()
+        if not self._has_waited and soon(self._is_settled):
+            # As after a wait: all is read and checked again.
+            self._reverts = None
+            self.prepare(context)
+            return self._conclude(context, change_set.name, deadline, failure, began)
+        waited: dict[str, Any] = {"failure": failure, "began": began}
         self._wait_for_stack(StackWait.DEPLOYED, deadline, change_set=change_set.name, **waited)
 
     def _conclude(

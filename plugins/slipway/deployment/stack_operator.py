@@ -34,7 +34,7 @@ _NOT_DEPLOYED = "The stack was not deployed"
 class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
     """The base of operators on one stack: waits, repairs, and errors that say what to do.
 
-    Every wait is a deferral, after which the subclass's ``resume`` continues.
+    Every wait but a moment's is a deferral, after which the subclass's ``resume`` continues.
 
     :param stack_name: the stack
     :param ownership_tags: tags that an existing stack must have; a stack without them is not touched
@@ -160,6 +160,11 @@ class StackOperator(TaskErrors, AwsBaseOperator[CloudFormationHook]):
             why=f"it is {state}" if state else "CloudFormation shows no stack of this name",
             fix="look at its events in the CloudFormation console, then clear this task: it continues where it stopped",
         )
+
+    def _is_settled(self) -> bool:
+        """Look whether nothing happens to the stack; one that does not exist is for the conclusion to judge."""
+        stack = self.hook.describe_stack(self.stack_name)
+        return stack is None or not (stack.status.in_progress or stack.status is StackStatus.REVIEW_IN_PROGRESS)
 
     def _link(self, stack: Stack) -> None:
         CloudFormationStackLink.keep_for(stack.stack_id, self, self.aws_conn_id, stack_id=stack.stack_id)

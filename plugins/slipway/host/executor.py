@@ -10,6 +10,8 @@ from airflow.executors.local_executor import LocalExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.utils.state import TaskInstanceState
 
+from slipway.host import before_fork
+
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
     from airflow.executors.workloads.types import WorkloadKey, WorkloadState
@@ -34,6 +36,11 @@ class DeferringLocalExecutor(LocalExecutor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._processes: Counter[WorkloadKey] = Counter()
+
+    def start(self) -> None:
+        """Fork the worker processes, after what each process of a task would prepare was prepared."""
+        before_fork.prepare()
+        super().start()
 
     def has_task(self, task_instance: TaskInstance) -> bool:
         """Tell whether the task waits in this executor or a worker process has it."""

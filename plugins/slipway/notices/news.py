@@ -186,8 +186,10 @@ def version_of(context: Mapping[str, Any]) -> str:
     :param context: the task's Airflow context
     :returns: empty before ``source`` has pinned a version
     """
-    source, registration = (result_of(context, task) or {} for task in ("source", "register"))
-    arn, version_id = registration.get("model_package_arn"), source.get("version_id")
+    plan, registration = (result_of(context, task) or {} for task in ("process_request", "register"))
+    # A task has read the plan already; before it is made, only `source` knows the version.
+    revision = plan.get("revision") or result_of(context, "source") or {}
+    arn, version_id = registration.get("model_package_arn"), revision.get("version_id")
     named = (f"v{package_version(arn)}" if arn else "", f"VersionId {version_id} of the zip" if version_id else "")
     return ", ".join(filter(None, named))
 

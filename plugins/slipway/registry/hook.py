@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from slipway.aws.calls import aws_call
+from slipway.aws.identity import identity
 from slipway.aws.patience import patient
 from slipway.aws.sagemaker_api import SageMakerApiHook, is_missing_resource
 from slipway.errors import NotApproved
@@ -229,11 +230,12 @@ class ModelRegistryHook(SageMakerApiHook):
                     raise
 
     def _is_of_group(self, arn: str, group: str) -> bool:
-        """Check that an ARN is of a version of this account's group: a task may have passed on any."""
-        found = self.describe_model_package_group(group)
-        if found is None:
-            return False
-        versions = found["ModelPackageGroupArn"].replace(":model-package-group/", ":model-package/", 1)
+        """Check that an ARN is of a version of this account's group: a task may have passed on any.
+
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+        """
+        aws = identity(self.aws_conn_id)
+        versions = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:model-package/{group}"
         of_group, _, version = arn.rpartition("/")
         return of_group.lower() == versions.lower() and version.isdecimal()
 

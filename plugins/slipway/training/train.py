@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -118,8 +119,8 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         return self._train(context, give_up_at=give_up_at)
 
     def _train(self, context: Context, *, give_up_at: float) -> dict[str, Any]:
-        plan, owner = pull_plan(context), self._owner(context)
-        note_activity()
+        # The owner is read from Airflow only for a job that runs.
+        plan, owner = pull_plan(context), cache(partial(self._owner, context))
         for attempt in count(1):
             name = training_job_name(plan.prefix, plan.revision.written_at, plan.revision_id, attempt)
             try:
@@ -132,7 +133,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
             TrainingJobLink.keep_for(job["TrainingJobArn"], self, self.aws_conn_id, job_name=name)
             status = TrainingJobStatus(job["TrainingJobStatus"])
             if status not in _ENDED:
-                self._wait_for_job(job, owner)
+                self._wait_for_job(job, owner())
             if status is TrainingJobStatus.COMPLETED:
                 self._log_the_end(name)
                 return self._result(job)
@@ -143,11 +144,11 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
         dag_run = context["dag_run"]
         return JobOwner(ensure_airflow_id(), dag_run.dag_id, self.task_id, dag_run.run_id)
 
-    def _create_or_adopt(self, plan: ReleasePlan, name: str, owner: JobOwner) -> dict:
+    def _create_or_adopt(self, plan: ReleasePlan, name: str, owner: Callable[[], JobOwner]) -> dict:
         job = self._sagemaker.describe_training_job(name)
         if job is None:
             try:
-                self._create(plan, name, owner)
+                self._create(plan, name, owner())
             except AwsError as error:
                 # Another attempt of this task was faster; its job is adopted below.
                 if error.code != _NAME_TAKEN_CODE:
@@ -162,8 +163,8 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
                 )
         tags = self._sagemaker.list_tags(job["TrainingJobArn"])
         self._check_digest(plan, job, tags)
-        if job["TrainingJobStatus"] not in _ENDED and JobOwner.from_tags(tags) != owner:
-            self._adopt(job, owner)
+        if job["TrainingJobStatus"] not in _ENDED and JobOwner.from_tags(tags) != owner():
+            self._adopt(job, owner())
         return job
 
     def _adopt(self, job: Mapping[str, Any], owner: JobOwner) -> None:
@@ -175,6 +176,7 @@ class SlipwayTrainingOperator(StageMixin, SageMakerTrainingOperator):
     def _create(self, plan: ReleasePlan, name: str, owner: JobOwner) -> None:
         parameters = self._parameters(plan)
         tags = [*parameters["Tags"], *({"Key": key, "Value": value} for key, value in owner.to_tags().items())]
+        note_activity()
         self._sagemaker.create_training_job({**parameters, "TrainingJobName": name, "Tags": tags})
         self.log.info("Created the training job %s", name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,8 @@ BACKOFF_LIMIT_SECONDS = 60.0
 EXECUTOR = "slipway.host.executor.DeferringLocalExecutor"
 CELERY_EXECUTORS = ("CeleryExecutor", "airflow.providers.celery.executors.celery_executor.CeleryExecutor")
 FIRST_PAUSE_SECONDS = 1.0
+# Between the looks of a task that has not waited yet. Together they are about what the process of a resumed task takes.
+SOON_PAUSES_SECONDS = (0.1, 0.1, 0.1, 0.15, 0.15)
 # For an answer of AWS that has no fix of its own.
 REFUSED_FIX = "correct what the answer names, in the IAM policy or the model file; then clear this task"
 
@@ -112,13 +114,28 @@ async def sleep_until_first_look(when: float) -> None:
     await asyncio.sleep(max(0.0, min(when - time.time(), _first_pause_seconds())))
 
 
+def soon(is_over: Callable[[], bool]) -> bool:
+    """Look for a moment whether something is over, on a worker, before the task is deferred.
+
+    Only where the task has not waited yet: if AWS has needed a wait for one thing, it will for the next.
+
+    :param is_over: looks
+    :returns: False where it takes longer
+    """
+    for pause_seconds in SOON_PAUSES_SECONDS:
+        time.sleep(pause_seconds)
+        if is_over():
+            return True
+    return False
+
+
 def pauses(poll_seconds: float) -> Iterator[float]:
-    """Poll often at first, because many waits are short.
+    """Poll often at first, because many waits are short: an end is seen before the wait is half as long again.
 
     :param poll_seconds: the longest pause
     :returns: the pauses after each look, in seconds, without end
     """
-    pause = 2.0
+    pause = FIRST_PAUSE_SECONDS / 2
     while True:
+        yield min(pause, poll_seconds)
         pause = min(pause * 1.5, poll_seconds)
-        yield pause

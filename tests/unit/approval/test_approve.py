@@ -342,6 +342,35 @@ def test_an_answer_is_recorded_with_name_way_and_comment(asked):
     assert store.get(DECIDED)["decided_by"] == "alice"
 
 
+class CountingStore(MemoryStore):
+    """A state store that notes what is read: each time is a request to Airflow's API server."""
+
+    def __init__(self, **entries) -> None:
+        super().__init__(**entries)
+        self.read: list[str] = []
+
+    def get(self, key, default=None):
+        self.read.append(key)
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("former", [0, 3])
+def test_a_process_reads_nothing_of_its_state_twice(asked, former):
+    """A new question begins at the number of the one before: the former answers are not read."""
+    store = CountingStore(**open_question(former, arn="another package").entries if former else {})
+    ctx, pulled = context(store), []
+    pull = ctx["ti"].xcom_pull
+    ctx["ti"].xcom_pull = lambda task_ids, key=None: pulled.append(key or task_ids) or pull(task_ids, key)
+    with pytest.raises(TaskDeferred):
+        gate(Registry()).execute(ctx)
+    assert store.read == [QUESTION, f"answer/{former}", DECIDED]
+    assert sorted(pulled) == ["evaluate", "process_request", "register", "slipway_contents", "test_dev"]
+    answer(store)
+    store.read.clear()
+    gate(Registry()).execute_complete(context(store), {"chosen_options": ["Approve"]})
+    assert store.read == [QUESTION, DECIDED, f"answer/{former}"]
+
+
 @pytest.mark.parametrize("event", [None, {"outcome": "timeout"}, {"outcome": "unasked"}, {"outcome": "notice"}])
 def test_an_answer_counts_whatever_became_of_the_attempt_that_waited_for_it(asked, event):
     registry, store = Registry(), open_question()

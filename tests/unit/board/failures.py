@@ -198,16 +198,6 @@ def failure_of(dag: DAG, task_id: str) -> dict[str, Any]:
 
 def working(task: BaseOperator, fail: Case) -> Callable[[], object]:
     """Return what the task's worker calls, where the first thing that it does for the release is this."""
-    if isinstance(task, task_errors.TaskErrors):
-        # Wrapped by the operator's own base, as each of its classes is.
-        failing = type("Failing", (type(task),), {"execute": lambda *_, **__: fail()})
-        return lambda: failing.execute(task, {})
-
-    def call() -> object:
-        with MonkeyPatch.context() as patch:
-            patch.setattr("slipway.plan.pull_revision", lambda *_, **__: fail())
-            patch.setattr("slipway.release_dag.get_current_context", lambda: {"ti": Kept()})
-            function: Callable[[], object] = task.python_callable  # type: ignore[attr-defined]
-            return function()
-
-    return call
+    # Wrapped by the operator's own base, as each of its classes is.
+    failing = type("Failing", (type(task),), {"execute": lambda *_, **__: fail()})
+    return lambda: failing.execute(task, {})

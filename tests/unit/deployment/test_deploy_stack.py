@@ -1,5 +1,7 @@
 """CloudFormationDeployOperator in states that are hard to produce; the rest is in tests/cfn."""
 
+from dataclasses import replace
+
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
@@ -8,7 +10,8 @@ from slipway.aws.stacks import ChangeSet, Stack, StackResource
 from slipway.deployment.deploy_stack import CloudFormationDeployOperator
 from slipway.errors import AwsError, StackFailed
 from slipway.states import StackStatus
-from slipway.waiting.results import WaitOutcome, WaitResult
+from slipway.waiting import results
+from slipway.waiting.results import SOON_PAUSES_SECONDS, WaitOutcome, WaitResult
 from tests.unit.task_runs import context, run_task
 
 STACK_ID = "arn:aws:cloudformation:us-west-2:123456789012:stack/s/1"
@@ -147,6 +150,41 @@ def test_an_execution_of_our_own_in_flight_is_adopted(deploy):
 def test_how_long_awss_part_took_is_told(deploy):
     result = deploy(ScriptedCloudFormation(StackStatus.UPDATE_COMPLETE, StackStatus.UPDATE_COMPLETE))
     assert result["aws_seconds"] >= 0
+
+
+@pytest.mark.parametrize(("looks", "waits"), [(0, 0), (3, 0), (len(SOON_PAUSES_SECONDS), 1)])
+def test_what_is_over_in_a_moment_needs_no_wait_and_is_judged_as_after_one(deploy, monkeypatch, looks, waits):
+    monkeypatch.setattr(results, "SOON_PAUSES_SECONDS", [0.0] * len(SOON_PAUSES_SECONDS))
+    aws, prepared = ScriptedCloudFormation(StackStatus.UPDATE_COMPLETE, StackStatus.UPDATE_COMPLETE), []
+    monkeypatch.setattr(CloudFormationDeployOperator, "prepare", lambda operator, ctx: prepared.append(list(aws.calls)))
+    states = [StackStatus.UPDATE_IN_PROGRESS] * looks
+    execute, describe = aws.execute_change_set, aws.describe_stack
+
+    def execute_and_change(stack_name, name):
+        aws.describe_stack = lambda stack: replace(describe(stack), status=states.pop(0)) if states else describe(stack)
+        return execute(stack_name, name)
+
+    aws.execute_change_set = execute_and_change
+    assert deploy(aws)["change"] == "updated"
+    assert aws.calls == ["update", "execute", *["wait StackDeployed"] * waits]
+    assert prepared == [[], aws.calls]
+
+
+def test_a_stack_whose_execution_does_not_show_yet_is_waited_for(deploy):
+    aws = ScriptedCloudFormation(StackStatus.UPDATE_COMPLETE, StackStatus.UPDATE_COMPLETE)
+    done = aws.wait
+
+    def execute(stack_name, name):
+        aws.change_set = (STACK_ID, "CREATE_COMPLETE", "EXECUTE_IN_PROGRESS")
+        return True
+
+    def wait(trigger):
+        aws.change_set = (STACK_ID, "CREATE_COMPLETE", "EXECUTE_COMPLETE")
+        return done(trigger)
+
+    aws.execute_change_set, aws.wait = execute, wait
+    assert deploy(aws)["change"] == "updated"
+    assert aws.calls == ["update", "wait StackDeployed"]
 
 
 def test_a_change_set_being_made_is_waited_for(deploy):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from slipway.aws.placeholders import AwsIdentity
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
 from tests.unit.aws.stubs import stubbed
@@ -28,7 +29,8 @@ def package(status: str = "PendingManualApproval", **properties) -> dict:
 
 
 @pytest.fixture
-def hook():
+def hook(monkeypatch):
+    monkeypatch.setattr("slipway.registry.hook.identity", lambda aws_conn_id: AwsIdentity("123456789012", "us-west-2"))
     return ModelRegistryHook(aws_conn_id=None, region_name="us-west-2")
 
 
@@ -67,7 +69,6 @@ def test_a_missing_group_has_no_packages(hook):
 
 def test_the_package_that_a_task_names_is_read_without_a_list(hook):
     stub = stubbed(hook, "sagemaker")
-    _group(stub)
     stub.add_response("describe_model_package", package(), {"ModelPackageName": ARN})
     assert hook.find_model_package(PLAN, named=ARN)["ModelPackageArn"] == ARN
     stub.assert_no_pending_responses()
@@ -87,7 +88,6 @@ def test_the_package_that_a_task_names_is_read_without_a_list(hook):
 )
 def test_a_package_of_another_account_or_group_is_not_even_read(hook, named):
     stub = stubbed(hook, "sagemaker")
-    _group(stub)
     stub.add_response("list_model_packages", {"ModelPackageSummaryList": []})
     assert hook.find_model_package(PLAN, named=named) is None
     stub.assert_no_pending_responses()
@@ -96,7 +96,6 @@ def test_a_package_of_another_account_or_group_is_not_even_read(hook, named):
 @pytest.mark.parametrize("other", [{REVISION: "r2"}, {DIGEST: "d2"}])
 def test_a_named_package_of_another_release_is_ignored(hook, other):
     stub = stubbed(hook, "sagemaker")
-    _group(stub)
     stub.add_response("describe_model_package", package(**other))
     stub.add_response("list_model_packages", {"ModelPackageSummaryList": [listed(1)]})
     stub.add_response("describe_model_package", package())
@@ -127,18 +126,6 @@ def test_the_package_of_an_artefact_is_looked_for_from_when_the_artefact_was_wri
     stub.add_response("describe_model_package", served)
     assert hook.package_of_artefact(GROUP, url, written_at=at)["ModelPackageArn"] == ARN
     stub.assert_no_pending_responses()
-
-
-def _group(stub) -> None:
-    arn = ARN.rpartition("/")[0].replace(":model-package/", ":model-package-group/")
-    described = {
-        "ModelPackageGroupName": GROUP,
-        "ModelPackageGroupArn": arn,
-        "CreationTime": 0,
-        "CreatedBy": {},
-        "ModelPackageGroupStatus": "Completed",
-    }
-    stub.add_response("describe_model_package_group", described, {"ModelPackageGroupName": GROUP})
 
 
 def test_a_repeated_test_replaces_what_the_one_before_found(hook):

@@ -13,6 +13,7 @@ from slipway.aws.logs import LogsHook
 from slipway.errors import AwsError, NameConflict, TrainingFailed, TrainingStopped
 from slipway.names import training_job_name
 from slipway.plan import TAG_DIGEST
+from slipway.training import train
 from slipway.training.owner import STOPPED_BY_TAG, JobOwner
 from slipway.training.train import SlipwayTrainingOperator
 from slipway.training.wait import TrainingJobTrigger
@@ -150,10 +151,15 @@ def test_adopts_the_running_job_of_an_attempt_that_was_killed(operator, sagemake
     assert sagemaker.created() == []
 
 
-def test_adopts_a_completed_job_without_waiting(operator, sagemaker):
+def test_adopts_a_completed_job_without_waiting_and_without_asking_airflow_whose_it_is(
+    operator, sagemaker, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(train, "ensure_airflow_id", lambda: asked.append("whose"))
+    monkeypatch.setattr(train, "note_activity", lambda: asked.append("note"))
     sagemaker.add(NAME, "Completed")
     assert operator.execute(context(xcoms()))["training_job_name"] == NAME
-    assert sagemaker.ledger == []
+    assert sagemaker.ledger == asked == []
 
 
 def test_adopts_the_job_of_a_faster_attempt(operator, sagemaker):

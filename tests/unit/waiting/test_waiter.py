@@ -111,9 +111,21 @@ def run(answers, waiter_file, *, deadline_seconds=60.0):
     return WaitResult.from_event(event.payload), hook, trigger
 
 
-@pytest.mark.parametrize(("poll_seconds", "expected"), [(10, [3, 4.5, 6.75, 10, 10]), (1, [1, 1]), (60, [3, 4.5])])
+@pytest.mark.parametrize(
+    ("poll_seconds", "expected"), [(2, [0.5, 0.75, 1.125, 1.6875, 2, 2]), (0.5, [0.5, 0.5]), (60, [0.5, 0.75])]
+)
 def test_it_looks_often_at_first(poll_seconds, expected):
     assert list(itertools.islice(pauses(poll_seconds), len(expected))) == expected
+
+
+def test_no_end_is_seen_later_than_half_of_the_wait_and_an_hour_costs_few_looks_more():
+    looks = [results.FIRST_PAUSE_SECONDS]
+    for pause in pauses(10.0):
+        if looks[-1] > 3600:
+            break
+        looks.append(looks[-1] + pause)
+    assert all(after <= before * 1.5 for before, after in itertools.pairwise(looks))
+    assert len(looks) <= 3600 / 10 + 8
 
 
 def slept(monkeypatch, when: float) -> float:
