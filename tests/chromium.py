@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.conftest import ROOT
 from tools import browser
+
+# npm's axe-core, for the accessibility rules of WCAG 2.2.
+_AXE = (ROOT / "tests/axe-4.14.1.min.js").read_text()
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -33,3 +38,17 @@ def started(*arguments: str) -> Iterator[Browser]:
             yield chromium
         finally:
             chromium.close()
+
+
+def violations(page: Page, part: str = "html") -> list[dict[str, Any]]:
+    """Have axe look at a page: https://github.com/dequelabs/axe-core finds contrast, names, roles and structure.
+
+    :param part: the selector of what it looks at.
+    :returns: what keeps people out. What passes each rule is not described, which halves the time.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_AXE)
+    found: dict[str, list[dict[str, Any]]] = page.evaluate(
+        "part => axe.run(part, { resultTypes: ['violations'] })", part
+    )
+    return found["violations"]

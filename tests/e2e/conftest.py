@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from demo import upload
+from tests.chromium import started
 from tests.e2e.board_server import BoardServer, serving
+from tests.e2e.tabs import BOARD, PATIENCE_MS, Opens, Tabs
 from tests.instance import OTHER_DAGS, SHORT_PATIENCE, Instance
 from tests.spans import Receiver, receiving
 from tools import e2e, fab
@@ -65,6 +68,50 @@ def server(board_server: BoardServer) -> BoardServer:
     """The same for each file, on the database that it began with."""
     board_server.forget()
     return board_server
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One browser for all files, because its start costs as much as a page. No longer: it has an event loop."""
+    with started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def people(chromium: Browser, board_server: BoardServer) -> Tabs:
+    """Those who have logged in once, and the tabs that they have open."""
+    return Tabs(chromium, board_server)
+
+
+@pytest.fixture(scope="module")
+def tabs(people: Tabs, server: BoardServer) -> Iterator[Tabs]:
+    """The tabs of one file: the first page of each user is loaded, with all scripts, and after the database."""
+    yield people
+    people.close()
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest, tabs: Tabs) -> Iterator[Opens]:
+    """Open a page of the board as one of its users, in a browser that knows nothing of earlier pages but the login."""
+
+    def open_page(
+        path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440, by_address: bool = False
+    ) -> Page:
+        if by_address:
+            tabs.close()
+        page = tabs.show(path, user, scheme, width)
+        page.wait_for_selector(f"{BOARD} h1")
+        page.wait_for_selector("text=Reading…", state="detached")
+        return page
+
+    failed = request.session.testsfailed
+    expect.set_options(timeout=PATIENCE_MS)
+    yield open_page
+    expect.set_options(timeout=5_000)
+    if request.session.testsfailed > failed:
+        # Nobody knows what is left of such a page.
+        tabs.close()
+    tabs.leave()
 
 
 @dataclass(frozen=True)

@@ -4,86 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 import pytest
 from airflow.models.hitl import HITLDetail
 from airflow.models.task_state_store import TaskStateStoreModel
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import create_engine, select
 
-from tests.chromium import started
-from tests.conftest import ROOT
-from tests.e2e.board_server import CONSOLE, PASSWORDS, BoardServer
+from tests.chromium import violations
+from tests.e2e.board_server import CONSOLE, BoardServer
+from tests.e2e.tabs import BOARD, MODEL, RELEASES, Opens
 
 pytestmark = pytest.mark.e2e
-# npm's axe-core, for the accessibility rules of WCAG 2.2.
-AXE = (ROOT / "tests/axe-4.14.1.min.js").read_text()
-RELEASES = "/plugin/slipway"
 FAILED = "/dags/churn-model/runs/s3__5/plugin/slipway-release"
 WAITING = "/dags/iris-model/runs/s3__13/plugin/slipway-release"
-MODEL = "/dags/iris-model/plugin/slipway-model"
-# The machine may be busy; no test says how fast a page must be.
-PATIENCE_MS = 120_000.0
-# When a tab opens its first page. What it keeps for its session is its own.
-FORGET = "if (!sessionStorage.length) { localStorage.clear(); sessionStorage.setItem('opened', 'yes') }"
-
-Opens = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with started() as browser:
-        yield browser
-
-
-def log_in(page: Page, server: BoardServer, user: str) -> None:
-    page.goto(f"{server.url}/auth/login?next=/")
-    page.fill("input[name=username]", user)
-    page.fill("input[name=password]", PASSWORDS[user])
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "login" not in url)
-
-
-@pytest.fixture(scope="module")
-def login(chromium: Browser, server: BoardServer) -> Callable[[str], BrowserContext]:
-    """Each user's own browser, so to speak, logged in and with what it keeps of Airflow's scripts, once a file."""
-
-    @cache
-    def logged_in(user: str) -> BrowserContext:
-        context = chromium.new_context()
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        log_in(page, server, user)
-        page.close()
-        return context
-
-    return logged_in
-
-
-@pytest.fixture
-def opened(server: BoardServer, login: Callable[[str], BrowserContext]) -> Iterator[Opens]:
-    """Open a page of the UI as one of its users, in a browser that knows nothing of earlier pages but the login."""
-    pages = []
-
-    def open_page(path: str, user: str = "alice", *, scheme: str = "light", width: int = 1440) -> Page:
-        page = login(user).new_page()
-        pages.append(page)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.add_init_script(FORGET)
-        page.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
-        page.goto(f"{server.url}{path}")
-        page.wait_for_selector("#slipway-board h1")
-        page.wait_for_selector("text=Reading…", state="detached")
-        return page
-
-    expect.set_options(timeout=PATIENCE_MS)
-    yield open_page
-    expect.set_options(timeout=5_000)
-    for page in pages:
-        page.close()
 
 
 def answers(server: BoardServer, key: str) -> list[Any]:
@@ -156,7 +91,7 @@ def test_a_tasks_waits_are_drawn_apart_from_its_work_and_are_in_a_table(opened: 
 
 
 def test_a_narrow_window_has_a_tasks_words_above_its_bars(opened: Opens) -> None:
-    page = opened(f"{RELEASES}?model=iris-model&run=s3__13", scheme="dark", width=390)
+    page = opened(f"{RELEASES}?model=iris-model&run=s3__13", scheme="dark", width=390, by_address=True)
     item = tasks_of(page).get_by_role("listitem").filter(has_text="train success")
     expect(item).to_contain_text("waited: 46 s")
     text, bar = item.get_by_role("link").bounding_box(), item.locator("[data-kind=wait]").bounding_box()
@@ -180,8 +115,9 @@ def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
     cookies = page.context.cookies()
     page.context.clear_cookies()
     expect(page.get_by_role("alert")).to_contain_text("Reload the page to log in")
-    # The login is also that of the tests after this one.
+    # The login is also that of the tests after this one, the page is not.
     page.context.add_cookies(cookies)
+    page.close()
 
 
 @pytest.mark.parametrize(
@@ -197,13 +133,9 @@ def test_the_end_of_a_login_says_what_to_do(opened: Opens) -> None:
     ],
 )
 def test_axe_finds_nothing(opened: Opens, path: str, scheme: str, width: int) -> None:
-    """https://github.com/dequelabs/axe-core finds contrast, names, roles and structure that keep people out."""
     page = opened(path, scheme=scheme, width=width)
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run('#slipway-board')")
-    assert [
-        (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found["violations"]
-    ] == []
+    found = violations(page, BOARD)
+    assert [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found] == []
 
 
 def test_an_approver_approves_by_keyboard_and_the_guard_signs(opened: Opens, server: BoardServer) -> None:

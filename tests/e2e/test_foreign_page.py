@@ -1,8 +1,8 @@
 """A page of another site, open in the browser of somebody who is logged in: it reads nothing and changes nothing."""
 
-# ruff: noqa: F811 (the fixtures of test_board.py)
-
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 from airflow.models.dagrun import DagRun
@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import create_engine, func, select
 
 from tests.e2e.board_server import BoardServer
-from tests.e2e.test_board import RELEASES, Opens, answers, chromium, login, opened  # noqa: F401
+from tests.e2e.tabs import RELEASES, Opens
+from tests.e2e.test_board import answers
 
 pytestmark = pytest.mark.e2e
 SITE = "http://somewhere-else.example/"
@@ -37,13 +38,14 @@ def runs(server: BoardServer) -> int:
 
 
 @pytest.fixture
-def foreign(opened: Opens) -> Page:
-    """The other site's page, in the browser in which alice, an approver, has just looked at the board."""
-    page = opened(RELEASES)
+def foreign(opened: Opens) -> Iterator[Page]:
+    """The other site's page, in the browser in which alice, an approver, looks at the board."""
+    page = opened(RELEASES).context.new_page()
     page.route(f"{SITE}**", lambda route: route.fulfill(body="<h1>Elsewhere</h1>", content_type="text/html"))
     page.goto(SITE)
     expect(page.get_by_role("heading", name="Elsewhere")).to_be_visible()
-    return page
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize(

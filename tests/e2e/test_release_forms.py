@@ -1,7 +1,5 @@
 """Releases by hand in a real browser: Airflow's own form, the board's list of versions, a refused run's new attempt."""
 
-# ruff: noqa: F811 (the fixtures of test_board.py)
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,8 +9,9 @@ from airflow.models.dagrun import DagRun, DagRunNote
 from playwright.sync_api import Page, expect
 from sqlalchemy import create_engine, select
 
+from tests.chromium import violations
 from tests.e2e.board_server import BoardServer
-from tests.e2e.test_board import AXE, MODEL, Opens, chromium, login, opened  # noqa: F401
+from tests.e2e.tabs import BOARD, MODEL, Opens
 
 pytestmark = pytest.mark.e2e
 REFUSED = "/plugin/slipway?model=churn-model&run=manual__4"
@@ -70,9 +69,7 @@ def test_axe_finds_nothing(opened: Opens, path: str) -> None:
         expect(page.get_by_role("combobox", name="Version")).to_be_visible()
     else:
         expect(page.get_by_role("button", name="Release this version again")).to_be_visible()
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run('#slipway-board')")
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert [(one["id"], one["nodes"][0]["html"]) for one in violations(page, BOARD)] == []
 
 
 def test_a_released_version_is_chosen_from_a_list_and_released_again(opened: Opens, server: BoardServer) -> None:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.chromium import started
 from tools import environment
 from tools.airflow_api import ApiError
 
@@ -207,16 +206,19 @@ class TestAnApprover:
         assert (status, "waits for a decision" in why) == (409, True), why
         assert waiting.task()["state"] == "deferred"
 
-    def test_marks_the_task_success_in_the_browser_and_the_release_goes_on(self, slipway, waiting, production):
+    def test_marks_the_task_success_in_the_browser_and_the_release_goes_on(
+        self, slipway, waiting, production, chromium: Browser
+    ):
         told = len(slipway.ledger(service="sns", operation="Publish", outcome="ok"))
-        with started() as chromium:
-            page = chromium.new_page(viewport={"width": 1500, "height": 1000}, locale="en-US")
-            page.set_default_timeout(PATIENCE_MS)
-            try:
-                marks_success(page, slipway, waiting.run)
-            except Exception:
-                page.screenshot(path=str(Path(slipway.settings.home) / "browser.png"))
-                raise
+        page = chromium.new_page(viewport={"width": 1500, "height": 1000}, locale="en-US")
+        page.set_default_timeout(PATIENCE_MS)
+        try:
+            marks_success(page, slipway, waiting.run)
+        except Exception:
+            page.screenshot(path=str(Path(slipway.settings.home) / "browser.png"))
+            raise
+        finally:
+            page.close()
         status, why = waiting.tries("carol", "reject")
         assert (status, "alice approved it at" in why or "alice decided Approved" in why) == (409, True), why
         assert slipway.wait_end(IRIS, waiting.run_id) == "success", slipway.story(IRIS, waiting.run_id)

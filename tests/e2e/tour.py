@@ -17,11 +17,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.chromium import started
+from tests.chromium import violations
 from tests.e2e import six_releases
 from tests.e2e.board_server import PASSWORDS, failing_model, fill_failures, serving
 from tests.e2e.six_releases import CHURN, IRIS, WINE, SixReleases
-from tests.e2e.test_board import AXE, PATIENCE_MS, RELEASES, tasks_of
+from tests.e2e.tabs import BOARD, PATIENCE_MS, RELEASES, log_in
+from tests.e2e.test_board import tasks_of
 from tests.instance import Instance
 from tests.unit.board.failures import CASES
 from tools import environment
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.e2e
 FOLDER = Path(os.environ.get("PICTURES") or "pictures")
 LOOKS = [(scheme, width) for width in (1440, 390) for scheme in ("light", "dark")]
 HEIGHT = 1100
-BOARD = "#slipway-board"
 BOARD_HEIGHT = f"document.querySelector('{BOARD}').scrollHeight"
 # The pictures of docs/images: which of the tour's they are, and how much of their height is shown.
 DOCS = {
@@ -66,11 +66,7 @@ class Camera:
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
         page = context.new_page()
-        page.goto(f"{self.slipway.settings.airflow_url}/auth/login?next=/")
-        page.fill("input[name=username]", user)
-        page.fill("input[name=password]", environment.passwords(self.slipway.settings)[user])
-        page.click("button[type=submit]")
-        page.wait_for_url(lambda url: "login" not in url)
+        log_in(page, self.slipway.settings.airflow_url, user, environment.passwords(self.slipway.settings)[user])
         yield page
         context.close()
 
@@ -101,9 +97,7 @@ class Camera:
 
     def examine(self, page: Page, name: str) -> None:
         """Have axe look at the board's part of the page."""
-        page.evaluate(AXE)
-        found = page.evaluate(f"axe.run('{BOARD}')")
-        self.found += [f"{name}: {one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
+        self.found += [f"{name}: {one['id']}: {one['nodes'][0]['html']}" for one in violations(page, BOARD)]
 
 
 def run(model: str, run_id: str) -> str:
@@ -133,11 +127,10 @@ def board_pages(releases: SixReleases) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def camera(slipway: Instance) -> Iterator[Camera]:
+def camera(slipway: Instance, chromium: Browser) -> Iterator[Camera]:
     releases = six_releases.make(slipway)
     expect.set_options(timeout=PATIENCE_MS)
-    with started() as chromium:
-        yield Camera(slipway, chromium, releases)
+    yield Camera(slipway, chromium, releases)
     expect.set_options(timeout=5_000)
 
 
@@ -222,11 +215,7 @@ def test_a_failure_of_each_task(
     with serving(folder, free_ports(1)[0], fill_failures) as server:
         page = camera.browser.new_page(viewport={"width": 1100, "height": 620}, reduced_motion="reduce")
         page.set_default_timeout(PATIENCE_MS)
-        page.goto(f"{server.url}/auth/login?next=/")
-        page.fill("input[name=username]", "alice")
-        page.fill("input[name=password]", PASSWORDS["alice"])
-        page.click("button[type=submit]")
-        page.wait_for_url(lambda url: "login" not in url)
+        log_in(page, server.url, "alice", PASSWORDS["alice"])
         for task_id in CASES:
             model = failing_model(task_id)
             page.goto(f"{server.url}{RELEASES}?text={model}")

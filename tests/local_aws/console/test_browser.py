@@ -1,5 +1,6 @@
 """The pages in a real browser: what people see at two widths, in light and dark, and with a screen reader's rules."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.aws_keys import CREDENTIALS
-from tests.chromium import started
-from tests.conftest import ROOT
+from tests.chromium import started, violations
 from tests.local_aws.console.support import (
     ALARM,
     DASHBOARD,
@@ -24,8 +24,6 @@ from tests.local_aws.sagemaker_cases import BUCKET
 from tests.local_aws.server import LocalAws
 
 pytestmark = [pytest.mark.local_aws, pytest.mark.e2e]
-# npm's axe-core, for the accessibility rules of WCAG 2.2.
-AXE = (ROOT / "tests/axe-4.14.1.min.js").read_text()
 PATHS = (
     *("", "jobs", "endpoints", "groups", "stacks", "buckets", "alarms", "dashboards", "messages", "ledger"),
     f"job?name={JOB}",
@@ -70,25 +68,28 @@ def open_(page: Page, aws: LocalAws, path: str) -> list[str]:
     return told
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_and_can_be_read_by_everybody(
-    seen: LocalAws, chromium: Browser, scheme: Any, width: int
-) -> None:
+@pytest.fixture(scope="module")
+def examined(chromium: Browser) -> Iterator[Page]:
     # Only here, where axe has to run in the page.
-    context = context_of(chromium, color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True)
-    opened = context.new_page()
+    context = context_of(chromium, bypass_csp=True)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_fits_and_can_be_read_by_everybody(seen: LocalAws, examined: Page, path: str) -> None:
+    """In each look of one load: axe's script takes longer than the page."""
+    open_(examined, seen, path)
     problems = []
-    for path in PATHS:
-        open_(opened, seen, path)
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width, path
-        opened.evaluate(AXE)
-        found = opened.evaluate("axe.run().then(result => result.violations)")
-        problems += [(path, one["id"], one["nodes"][0]["html"][:200]) for one in found]
+    for width, scheme in itertools.product((1440, 390), ("light", "dark")):
+        examined.set_viewport_size({"width": width, "height": 900})
+        examined.emulate_media(color_scheme=scheme)
+        assert examined.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+        found = violations(examined)
+        problems += [(width, scheme, one["id"], one["nodes"][0]["html"][:200]) for one in found]
         if folder := screenshots():
             name = path.split("?")[0] or "overview"
-            opened.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
-    context.close()
+            examined.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
     assert problems == []
 
 

@@ -1,0 +1,1 @@
+"""The end-to-end tests: a package, so that what they share ends with them."""
