@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from hdrh.histogram import HdrHistogram
 
-from slipway.load.tally import PERCENTILES, Tally, milliseconds
+from slipway.load.tally import PERCENTILES, Tally, several_milliseconds
 
 COMPLETED = "completed"
 # A process that uses this much of its core may be what limits the figures, and not the endpoint.
@@ -51,6 +51,7 @@ class Second:
         :param tally: everything that was counted in it
         :param instances: the endpoint's instances by variant
         """
+        p50, p99 = several_milliseconds(tally.latency, 50, 99)
         return cls(
             second=second,
             sent=tally.sent,
@@ -60,8 +61,8 @@ class Second:
             errors=dict(tally.errors),
             variants=dict(tally.variants),
             instances=dict(instances),
-            p50_ms=milliseconds(tally.latency, 50),
-            p99_ms=milliseconds(tally.latency, 99),
+            p50_ms=p50,
+            p99_ms=p99,
         )
 
 
@@ -158,9 +159,9 @@ class LoadResult:
 def _summary(latencies: HdrHistogram) -> dict[str, float]:
     if not latencies.get_total_count():
         return {}
-    found = {f"p{percentile:g}": milliseconds(latencies, percentile) for percentile in PERCENTILES}
+    names = [f"p{percentile:g}" for percentile in PERCENTILES]
     return {
-        **found,
+        **dict(zip(names, several_milliseconds(latencies, *PERCENTILES), strict=True)),
         "max": latencies.get_max_value() / 1000,
         "mean": round(latencies.get_mean_value() / 1000, 3),
     }

@@ -27,7 +27,15 @@ def histogram() -> HdrHistogram:
 
 def milliseconds(latencies: HdrHistogram, percentile: float) -> float:
     """Return a percentile in milliseconds, or 0 where nothing was recorded."""
-    return latencies.get_value_at_percentile(percentile) / 1000 if latencies.get_total_count() else 0.0
+    return several_milliseconds(latencies, percentile)[0]
+
+
+def several_milliseconds(latencies: HdrHistogram, *percentiles: float) -> list[float]:
+    """Return percentiles in milliseconds, or zeros; each pass over a histogram's counts takes longer than a request."""
+    if not latencies.get_total_count():
+        return [0.0] * len(percentiles)
+    found = latencies.get_percentile_to_value_dict(percentiles)
+    return [found[percentile] / 1000 for percentile in percentiles]
 
 
 def _counts(times: Iterable[float]) -> Counter[int]:
