@@ -9,6 +9,8 @@ import sys
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from aiobotocore.client import AioBaseClient
@@ -29,7 +31,8 @@ SLIPWAY = f"{ROOT}/plugins/slipway/"
 
 def calling_module() -> str:
     """Name the module of Slipway that makes a call: the innermost one that is no hook, else the hook."""
-    frame, hook = sys._getframe(1), ""
+    frame: FrameType | None = sys._getframe(1)
+    hook = ""
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(SLIPWAY):
@@ -45,12 +48,14 @@ def remember_callers(patch: pytest.MonkeyPatch) -> dict[str, str]:
     """Keep which module has made each call of boto3 and aiobotocore, by request id."""
     callers: dict[str, str] = {}
 
-    def keep(answer: dict, caller: str) -> None:
+    def keep(answer: Any, caller: str) -> None:
         # A query service's answer has another id in its body.
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         callers[headers.get("x-amzn-requestid") or headers.get("x-amz-request-id", "")] = caller
 
-    call, call_async = BaseClient._make_api_call, AioBaseClient._make_api_call
+    # The stubs leave the private method out.
+    sync: Any = BaseClient
+    call, call_async = sync._make_api_call, AioBaseClient._make_api_call
 
     @wraps(call)
     def noted(self, *arguments):

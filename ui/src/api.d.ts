@@ -422,6 +422,8 @@ export interface components {
             costs: components["schemas"]["Costs"];
             /** Description */
             description: string | null;
+            /** Builds Image */
+            builds_image: boolean;
             /** Approvers */
             approvers: string[];
             /** May Roll Back */

@@ -70,6 +70,7 @@ const past = (changed: Partial<PastRelease> = {}): PastRelease => ({
 const model = (changed: Partial<Model> = {}): Model => ({
   approvers: ["alice"],
   at: NOW,
+  builds_image: false,
   costs: costs(),
   description: null,
   may_roll_back: true,

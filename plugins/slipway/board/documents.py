@@ -275,6 +275,7 @@ class Model(BaseModel):
     survey: Survey
     costs: Costs
     description: str | None
+    builds_image: bool
     approvers: list[str]
     may_roll_back: bool
     roll_back_refusal: str | None

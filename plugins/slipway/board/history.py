@@ -26,6 +26,7 @@ from slipway.board.results import RESULT, Results
 from slipway.board.stages import APPROVE, ASKING
 from slipway.board.versions import name_of
 from slipway.guard.approvals import only_approvers
+from slipway.image_names import build_dag_id
 from slipway.plan import roll_back_target_of
 
 # How many collections are read to find out which artefacts are gone.
@@ -44,6 +45,7 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
     if not listed:
         return None
     description = session.scalar(select(DagModel.description).where(DagModel.dag_id == dag_id))
+    builds = select(DagModel.dag_id).where(DagModel.dag_id == build_dag_id(dag_id), DagModel.is_stale.is_(False))
     tasks = decisions.asking_tasks({dag_id}, session).values()
     approvers = sorted({name for task in tasks if task.rules for name in task.rules.approvers})
     may = bool(tasks) and all(task.rules and user.get_name() in task.rules.approvers for task in tasks)
@@ -58,6 +60,7 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
         survey=surveyed.survey(now),
         costs=surveyed.costs({dag_id}),
         description=description,
+        builds_image=session.scalar(builds) is not None,
         approvers=approvers,
         may_roll_back=refusal is None,
         roll_back_refusal=refusal,

@@ -105,7 +105,7 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
     _questions(model, row["decisions"], output)
     if row["failure"]:
         show_failure(row["failure"], output)
-    if not output.as_json:
+    if found["builds_image"] and not output.as_json:
         _image(airflow, model, output)
     output.text()
     lines = [
@@ -124,7 +124,7 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
 
 
 def _image(airflow: Airflow, model: str, output: Output) -> None:
-    """Print how the newest build of the model's own image stands, if it has one."""
+    """Print how the newest build of the model's own image stands, if there was one."""
     dag_id = build_dag_id(model)
     run = newest_run(airflow, dag_id)
     if run is None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from slipway.image_names import build_dag_id
 from tests.unit.board.world import NOW, RELEASED, arn, results, upto
 
 
@@ -136,6 +137,15 @@ def test_who_may_not_roll_back_is_told_why(board, world):
     board.user = "bob"
     found = board.get("/models/iris-model")
     assert (found["may_roll_back"], found["roll_back_refusal"]) == (False, "Only its approvers may (alice, carol).")
+
+
+def test_a_model_that_builds_an_image_of_its_own_says_so(board, world):
+    with world:
+        world.model("forest")
+        world.model(build_dag_id("forest"), tags=())
+        world.model("iris-model")
+    assert board.get("/models/forest")["builds_image"]
+    assert not board.get("/models/iris-model")["builds_image"]
 
 
 def test_the_number_of_queries_does_not_grow_with_the_releases(board, world):

@@ -17,14 +17,17 @@ class Board:
 
     url = "http://127.0.0.1:8080"
 
-    def __init__(self, served, say):
+    def __init__(self, served, say, *, builds_image=False):
         row = {"paused": False, "stages": [], "served": served, "decisions": [], "failure": None}
-        self.model = {"row": row, "description": "", "survey": {"say": say}}
+        self.model = {"row": row, "description": "", "survey": {"say": say}, "builds_image": builds_image}
+        self.asked = []
 
     def api(self, _method, path, **_):
+        self.asked.append(path)
         raise CommandError("There is no such DAG", where=path, code=Exit.NOT_FOUND)
 
     def board(self, path, **_):
+        self.asked.append(path)
         return {"releases": [], "total": 0} if path.endswith("releases") else self.model
 
 
@@ -54,6 +57,12 @@ def test_what_is_live_is_said_with_how_sure_that_is(served, say, wanted, capsys)
     assert ("No endpoint" in said) == (wanted == "No endpoint of this model exists.")
 
 
+def test_a_model_without_an_image_of_its_own_costs_two_requests():
+    board = Board([], None)
+    status._model(board, "iris-model", 5, Output(as_json=False))
+    assert board.asked == ["models/iris-model", "models/iris-model/releases"]
+
+
 class Builds(Board):
     """The same, with a build of the model's image that has failed."""
 
@@ -74,7 +83,7 @@ class Builds(Board):
 
 
 def test_a_build_that_failed_is_told_with_its_reason(capsys):
-    status._model(Builds([], None), "forest", 5, Output(as_json=False))
+    status._model(Builds([], None, builds_image=True), "forest", 5, Output(as_json=False))
     said = capsys.readouterr().out
     assert "newest build of its image: failed, http://127.0.0.1:8080/image_build-forest/run" in said
     assert "build failed: The build has failed." in said
