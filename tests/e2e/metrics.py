@@ -114,8 +114,11 @@ def orphan(slipway: Instance) -> None:
     """A run that is marked failed while the triggerer is down leaves a training job, which the reaper stops."""
     run_id = slipway.release(IRIS, training_job.build(IRIS, slipway.settings.bucket, ENDLESS))
     slipway.wait_task(IRIS, run_id, "train", "deferred")
-    os.killpg(Status.read(slipway.settings).components["triggerer"].pid, signal.SIGKILL)
+    triggerer = Status.read(slipway.settings).components["triggerer"].pid
+    # One that is only killed may be back before the run is marked, and then stops the job itself.
+    os.killpg(triggerer, signal.SIGSTOP)
     slipway.api().call("PATCH", f"/dags/{IRIS}/dagRuns/{run_id}", {"state": "failed"})
+    os.killpg(triggerer, signal.SIGKILL)
     slipway.wait("the job to be stopped", lambda: slipway.ledger(operation="StopTrainingJob", outcome="ok"))
 
 

@@ -6,20 +6,19 @@ Takes some minutes and shows nothing that the other tests do not check, so its n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from urllib.parse import quote
 
 import pytest
+from botocore.exceptions import ClientError
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, HttpCredentials, Page, expect
 
-from tests.chromium import violations
 from tests.e2e import six_releases
 from tests.e2e.board_server import PASSWORDS, failing_model, fill_failures, serving
+from tests.e2e.camera import FOLDER, Camera
 from tests.e2e.six_releases import CHURN, IRIS, WINE, SixReleases
 from tests.e2e.tabs import BOARD, PATIENCE_MS, RELEASES, log_in
 from tests.e2e.test_board import tasks_of
@@ -28,10 +27,7 @@ from tests.unit.board.failures import CASES
 from tools import environment
 
 pytestmark = pytest.mark.e2e
-FOLDER = Path(os.environ.get("PICTURES") or "pictures")
 LOOKS = [(scheme, width) for width in (1440, 390) for scheme in ("light", "dark")]
-HEIGHT = 1100
-BOARD_HEIGHT = f"document.querySelector('{BOARD}').scrollHeight"
 # The pictures of docs/images: which of the tour's they are, and how much of their height is shown.
 DOCS = {
     "board": ("releases-light-1440", 1180),
@@ -42,62 +38,11 @@ DOCS = {
     "graph": ("graph-light-1440", 760),
     "refusal": ("refusal-in-airflow-light-1440", 1180),
     "failure-deploy_dev": ("failure-deploy_dev", 620),
-    "waterfall": ("waterfall", 700),
+    "waterfall": ("waterfall", 760),
+    "console": ("console", 1000),
 }
-# Airflow's own pages show their parts when their data have come.
-QUIET = "networkidle"
-
-
-@dataclass
-class Camera:
-    """A browser with which people look at an instance, and what axe found on the board's pages."""
-
-    slipway: Instance
-    browser: Browser
-    releases: SixReleases
-    found: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def logged_in(
-        self, user: str = "alice", scheme: str = "light", width: int = 1440, height: int = 1180
-    ) -> Iterator[Page]:
-        """A page of somebody who has just logged in."""
-        context = self.browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE_MS)
-        context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
-        page = context.new_page()
-        log_in(page, self.slipway.settings.airflow_url, user, environment.passwords(self.slipway.settings)[user])
-        yield page
-        context.close()
-
-    def board(self, page: Page, path: str) -> None:
-        """Open one of the board's pages."""
-        page.goto(f"{self.slipway.settings.airflow_url}{path}")
-        page.wait_for_selector(f"{BOARD} h1")
-        page.wait_for_selector("text=Reading…", state="detached")
-
-    def airflow(self, page: Page, path: str, text: str) -> None:
-        """Open one of Airflow's pages, and wait for a text of it."""
-        page.goto(f"{self.slipway.settings.airflow_url}{path}")
-        page.wait_for_load_state(QUIET)
-        expect(page.get_by_text(text).first).to_be_visible()
-
-    def take(self, seen: Page | Locator, name: str) -> None:
-        """Take a picture of the window, or of a part of it."""
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        seen.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
-
-    def take_whole(self, page: Page, name: str) -> None:
-        """Take a picture of all of one of the board's pages, which scrolls by itself."""
-        window = page.viewport_size or {"width": 1440, "height": HEIGHT}
-        hidden = page.evaluate(f"(({BOARD_HEIGHT}) - document.querySelector('{BOARD}').clientHeight)")
-        page.set_viewport_size({"width": window["width"], "height": window["height"] + max(0, int(hidden))})
-        self.take(page, name)
-        page.set_viewport_size(window)
-
-    def examine(self, page: Page, name: str) -> None:
-        """Have axe look at the board's part of the page."""
-        self.found += [f"{name}: {one['id']}: {one['nodes'][0]['html']}" for one in violations(page, BOARD)]
+# Rows for the console's plots: too few a minute to scale the endpoint.
+SECONDS_BETWEEN_ROWS = 20
 
 
 def run(model: str, run_id: str) -> str:
@@ -128,10 +73,30 @@ def board_pages(releases: SixReleases) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def camera(slipway: Instance, chromium: Browser) -> Iterator[Camera]:
-    releases = six_releases.make(slipway)
-    expect.set_options(timeout=PATIENCE_MS)
-    yield Camera(slipway, chromium, releases)
-    expect.set_options(timeout=5_000)
+    with _asking(slipway):
+        releases = six_releases.make(slipway)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield Camera(slipway, chromium, releases)
+        expect.set_options(timeout=5_000)
+
+
+@contextmanager
+def _asking(slipway: Instance) -> Iterator[None]:
+    """Send rows to the endpoint with two variants now and then, from its first release on."""
+    ended = Event()
+
+    def ask() -> None:
+        while not ended.wait(SECONDS_BETWEEN_ROWS):
+            with suppress(ClientError):
+                slipway.ask(f"{WINE}-production", "wine")
+
+    asking = Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        asking.join()
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
@@ -151,6 +116,18 @@ def test_the_waterfall_of_a_release(camera: Camera) -> None:
         expect(tasks_of(page)).to_contain_text("Each call to AWS is in the trace that Airflow sends")
         assert tasks_of(page).locator("[data-kind=wait]").count() >= 4
         camera.take(tasks_of(page), "waterfall")
+
+
+def test_the_console_of_the_local_aws(camera: Camera) -> None:
+    """An endpoint with its variants and what they were asked."""
+    key = environment.aws_credentials(camera.slipway.settings).operator
+    signed_in: HttpCredentials = {"username": key.access_key_id, "password": key.secret_access_key}
+    context = camera.browser.new_context(http_credentials=signed_in, viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.goto(f"{camera.slipway.settings.aws_url}/_local_aws/endpoint?name={WINE}-production")
+    expect(page.get_by_text("model-b: Requests")).to_be_visible()
+    camera.take(page, "console")
+    context.close()
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)

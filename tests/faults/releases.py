@@ -28,7 +28,7 @@ from tests.local_aws.server import LocalAws
 from tests.unit.request_samples import BUCKET, KEY
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.signatures import signed_answer
-from tests.unit.task_runs import AssetEvents, FakeTaskInstance
+from tests.unit.task_runs import FakeTaskInstance
 
 
 class Run:
@@ -51,7 +51,6 @@ class Run:
             "dag_run": SimpleNamespace(dag_id="iris-model", run_id=self.run_id, conf=self._conf),
             "run_id": self.run_id,
             "params": {},
-            "inlet_events": AssetEvents(),
             "outlet_events": OutletEventAccessors(),
         }
 

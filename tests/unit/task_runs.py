@@ -1,11 +1,15 @@
 """Running an operator as Airflow would: through every deferral, its trigger included, without Airflow's processes."""
 
 import asyncio
-from collections.abc import Sequence
 from types import SimpleNamespace
 
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from slipway.assets import live
+
+# There is no channel to an API server, and nothing has been announced.
+live.newest_event = lambda alias: None
 
 
 class FakeTaskInstance:
@@ -25,36 +29,22 @@ class FakeTaskInstance:
         self.pushed[key] = value
 
 
-class AssetEvents:
-    """What inlet_events gives for every asset and alias: events that other tasks have left, the oldest first."""
-
-    def __init__(self, events: Sequence = ()) -> None:
-        self.events = list(events)
-
-    def __getitem__(self, key) -> "AssetEvents":
-        return self
-
-    def __iter__(self):
-        return iter(self.events)
-
-    def ascending(self, ascending: bool = True) -> "AssetEvents":
-        return AssetEvents(self.events if ascending else self.events[::-1])
-
-    def limit(self, limit: int) -> "AssetEvents":
-        return AssetEvents(self.events[:limit])
-
-
 def emitted(ctx: dict) -> list:
-    """The events that a task has added to aliases, as inlet_events gives them once the task is a success."""
+    """The events that a task has added to aliases, as Airflow gives them once the task is a success."""
     added = [event for accessor in ctx["outlet_events"]._dict.values() for event in accessor.asset_alias_events]
     return [SimpleNamespace(extra=one.extra, asset=SimpleNamespace(uri=one.dest_asset_key.uri)) for one in added]
 
 
-def context(xcoms: dict, *, run_id: str = "manual__1", params: dict | None = None, events: Sequence = ()) -> dict:
+def context(xcoms: dict, *, run_id: str = "manual__1", params: dict | None = None) -> dict:
     """The part of an Airflow context that Slipway's operators read."""
     dag_run = SimpleNamespace(dag_id="iris-model", run_id=run_id)
-    assets = {"inlet_events": AssetEvents(events), "outlet_events": OutletEventAccessors()}
-    return {"ti": FakeTaskInstance(xcoms), "dag_run": dag_run, "run_id": run_id, "params": params or {}, **assets}
+    return {
+        "ti": FakeTaskInstance(xcoms),
+        "dag_run": dag_run,
+        "run_id": run_id,
+        "params": params or {},
+        "outlet_events": OutletEventAccessors(),
+    }
 
 
 def first_event(trigger) -> dict:

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from slipway.assets.endpoint import create_asset, live_alias
+from slipway.host.assets import newest_event
 from slipway.host.links import run_url
 from slipway.names import package_version
 from slipway.plan import ReleasePlan
 from slipway.states import Environment
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import AssetAlias, Context
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def announce(
 ) -> bool:
     """Add the event that production serves this model, unless the last event says so or the model is on trial.
 
-    :param context: of a task with ``live_alias`` among its inlets and outlets
+    :param context: of a task with ``live_alias`` among its outlets
     :param plan: the release, or the one that production was rolled back to
     :param place: region and account of production
     :param deployed: the result of the task that deployed it last
@@ -70,7 +71,7 @@ def announce(
         "run": {"dag_id": run.dag_id, "run_id": run.run_id, "url": run_url(run.dag_id, run.run_id)},
         "rolled_back_by": plan.rolled_back_by,
     }
-    last = _last(context, alias, asset.uri)
+    last = _last(alias, asset.uri)
     if all(last.get(name) == extra[name] for name in _IDENTITY):
         log.info("The last event of %s says already that it serves %s", asset.uri, package_arn)
         return False
@@ -79,9 +80,7 @@ def announce(
     return True
 
 
-def _last(context: Context, alias: Any, uri: str) -> Mapping[str, Any]:
+def _last(alias: AssetAlias, uri: str) -> Mapping[str, Any]:
     """Return what the newest event under the alias says; nothing if that was about another endpoint."""
-    events: Any = context["inlet_events"][alias]
-    for event in events.ascending(False).limit(1):
-        return event.extra if event.asset.uri == uri else {}
-    return {}
+    event = newest_event(alias)
+    return event.extra if event and event.asset.uri == uri else {}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskDeferred
 
 from slipway.metrics.catalogue import STAGE_DURATION, STAGE_RETRIES
 from slipway.metrics.record import enabled, flush, record
@@ -36,6 +36,10 @@ def measured() -> Iterator[None]:
         raise
     except AirflowSkipException:
         outcome = "skipped"
+        raise
+    except DownstreamTasksSkipped:
+        # It ends the task well, and skips those after it.
+        outcome = "success"
         raise
     finally:
         _inside.reset(token)

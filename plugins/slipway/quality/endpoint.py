@@ -67,8 +67,8 @@ class EndpointTestOperator(StageMixin, BaseOperator):
 
     def __init__(self, *, model: ModelConfig, environment: Environment, **kwargs: Any) -> None:
         if environment is Environment.PRODUCTION:
-            alias = live_alias(model.prefix)
-            kwargs = {"inlets": [alias], "outlets": [alias], **kwargs}
+            # Not among its inlets: see host.assets.
+            kwargs = {"outlets": [live_alias(model.prefix)], **kwargs}
         super().__init__(**kwargs)
         self.model = model
         self.environment = environment

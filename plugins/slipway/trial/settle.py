@@ -52,8 +52,8 @@ class TrialSettleOperator(EndpointDeployOperator):
     metrics = client(TrialMetrics)
 
     def __init__(self, *, model: ModelConfig, **kwargs: Any) -> None:
-        alias = live_alias(model.prefix)
-        kwargs = {"inlets": [alias], "outlets": [alias], **kwargs}
+        # Not among its inlets: see host.assets.
+        kwargs = {"outlets": [live_alias(model.prefix)], **kwargs}
         super().__init__(model=model, environment=Environment.PRODUCTION, **kwargs)
         self.trial = model.trial or Trial()
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from slipway.assets import live
 from slipway.assets.live import announce
 from tests.unit.releases import release_plan, xcoms
 from tests.unit.task_runs import context, emitted
@@ -27,8 +28,12 @@ class Production:
     def __init__(self) -> None:
         self.events = []
 
+    def newest_event(self, alias):
+        assert alias.name == "slipway-live-iris-model"
+        return self.events[-1] if self.events else None
+
     def announce(self, version: int, *, killed=False, plan=None, judged=False, change="released", **of_stack) -> dict:
-        ctx = context(xcoms(), events=self.events)
+        ctx = context(xcoms())
         announce(
             ctx, plan or release_plan(), PLACE, deployed(version, **of_stack), TESTED, change=change, judged=judged
         )
@@ -43,8 +48,10 @@ class Production:
 
 
 @pytest.fixture
-def production():
-    return Production()
+def production(monkeypatch):
+    made = Production()
+    monkeypatch.setattr(live, "newest_event", made.newest_event)
+    return made
 
 
 def test_the_event_says_what_is_live_how_well_it_does_and_which_run_did_it(production):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskDeferred
 
 from slipway.metrics import stages
 from slipway.metrics.catalogue import STAGE_DURATION, STAGE_RETRIES
@@ -47,7 +47,12 @@ def run(error: BaseException | None = None) -> None:
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
-    [(None, "success"), (AirflowSkipException("skipped"), "skipped"), (ValueError("broken"), "failed")],
+    [
+        (None, "success"),
+        (AirflowSkipException("skipped"), "skipped"),
+        (DownstreamTasksSkipped(tasks=["settle_trial"]), "success"),
+        (ValueError("broken"), "failed"),
+    ],
 )
 def test_an_attempt_is_measured_once_with_its_waits(recorded, in_task, error, outcome):
     try:
