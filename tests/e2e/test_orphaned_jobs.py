@@ -19,6 +19,12 @@ pytestmark = pytest.mark.e2e
 ENDLESS = {"num_round": "100000"}
 
 
+@pytest.fixture(scope="module")
+def slipway(struck):
+    """Here, too, processes are killed."""
+    return struck
+
+
 @pytest.fixture
 def second_model(slipway):
     """A copy of the iris model under another name, so that two releases run side by side."""
