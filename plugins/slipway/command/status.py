@@ -105,7 +105,7 @@ def _model(airflow: Airflow, model: str, count: int, output: Output) -> None:
     _questions(model, row["decisions"], output)
     if row["failure"]:
         show_failure(row["failure"], output)
-    if found["builds_image"] and not output.as_json:
+    if found.get("builds_image", True) and not output.as_json:
         _image(airflow, model, output)
     output.text()
     lines = [
