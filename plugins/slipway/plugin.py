@@ -79,13 +79,13 @@ def _warm_up() -> None:
     from slipway.paths import models_folder
 
     models, _ = load_models(models_folder())
-    for model in models[:_PREPARED_DAGS]:
-        slipway.release_dag.prepare_release_dag(model)
     # Airflow imports what it serializes DAGs with at the first one, which is in each process of a DAG file.
     if models and _DAG_PROCESSOR in sys.modules:
         from airflow.serialization.serialized_objects import DagSerialization
 
         DagSerialization.to_dict(slipway.release_dag.build_release_dag(models[0]))
+    for model in models[:_PREPARED_DAGS]:
+        slipway.release_dag.prepare_release_dag(model)
     load_service_models()
     record.load()
 
