@@ -180,7 +180,8 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # A new model file becomes a DAG when dags/release.py is parsed again. Parsing all files takes about four
         # seconds of a core: doing it more often would slow the releases down.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        # Only new and removed DAG files are looked for, not those that changed. A new model is no new file there.
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "20",
         "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
         # Parsing must not use all cores: they also run Airflow, training and model servers.
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",

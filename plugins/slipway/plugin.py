@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # The most DAGs that a process makes for those it forks: each takes 10 ms, here and in each process of a task otherwise.
 _PREPARED_DAGS = 20
+# No other component imports it.
+_DAG_PROCESSOR = "airflow.dag_processing.manager"
 
 
 def guard_approvals(app: Any) -> Any:
@@ -60,17 +63,27 @@ async def board_pages(scope: Any, receive: Any, send: Any) -> None:
 
 @cache
 def _warm_up() -> None:
+    import slipway.cleanup.teardown
+    import slipway.deployment.drift_watch
     import slipway.images.dag
     import slipway.images.reaper
+    import slipway.live.survey_dag
     import slipway.release_dag
+    import slipway.source.data
     import slipway.source.intake
     import slipway.stress.dag
+    import slipway.training.reaper
     from slipway.aws.session import load_service_models
     from slipway.metrics import record
     from slipway.model.files import load_models
     from slipway.paths import models_folder
 
     models, _ = load_models(models_folder())
+    # Airflow imports what it serializes DAGs with at the first one, which is in each process of a DAG file.
+    if models and _DAG_PROCESSOR in sys.modules:
+        from airflow.serialization.serialized_objects import DagSerialization
+
+        DagSerialization.to_dict(slipway.release_dag.build_release_dag(models[0]))
     for model in models[:_PREPARED_DAGS]:
         slipway.release_dag.prepare_release_dag(model)
     load_service_models()
