@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,7 +138,6 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
-@cache
 def uv_environment(python: Path) -> dict[str, str]:
     """Return the environment for uv, with the machine's pip configuration in uv's own variables."""
     environment = clean_environment()
@@ -159,22 +158,17 @@ def uv_environment(python: Path) -> dict[str, str]:
 
 
 def create(virtual: VirtualEnvironment) -> None:
-    """Create an empty virtual environment, unless there is one of the right Python.
-
-    Only MAIN has pip, which installs uv there: to install pip takes longer than all that uv installs after it.
-    """
-    needed = "sys, pip" if virtual == MAIN else "sys"
+    """Create an empty virtual environment, unless there is one of the right Python."""
     works = virtual.python.exists() and run(
-        [virtual.python, "-c", f"import {needed}; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"]
+        [virtual.python, "-c", f"import sys, pip; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"]
     )
     if works:
         return
     if virtual.folder.exists():
         shutil.rmtree(virtual.folder)
-    command = [sys.executable, "-m", "venv", *([] if virtual == MAIN else ["--without-pip"]), virtual.folder]
-    if not run(command, clean_environment()):
+    if not run([sys.executable, "-m", "venv", virtual.folder], clean_environment()):
         raise SetupError(
-            f"'{shlex.join(map(str, command))}' failed (see above). On Debian or Ubuntu: "
+            f"'{sys.executable} -m venv {virtual.folder}' failed (see above). On Debian or Ubuntu: "
             "apt-get install python3.11-venv"
         )
 
@@ -200,9 +194,7 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
     if uv is not None and run([*fast, *arguments], environment):
         return
     print("uv could not install the packages; trying pip", flush=True)
-    # https://pip.pypa.io/en/stable/topics/python-option/
-    slow: list[str | Path] = [MAIN.python, "-m", "pip", "--python", virtual.python, "install"]
-    if not run([*slow, *arguments], clean_environment()):
+    if not run([virtual.python, "-m", "pip", "install", *arguments], clean_environment()):
         raise SetupError(
             f"Installing {virtual.requirements.relative_to(ROOT)} failed (see above). Set-up needs a package "
             "index: https://pypi.org, or a mirror named in pip.conf or PIP_INDEX_URL."
