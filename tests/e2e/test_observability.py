@@ -53,6 +53,11 @@ def changes(slipway, run_id: str) -> Counter[tuple[str, str]]:
     return Counter((one["task_id"], one["event"]) for one in found if one["task_id"])
 
 
+def deferred(said: Counter[tuple[str, str]]) -> set[str]:
+    """The tasks that have waited without a worker."""
+    return {task_id for task_id, event in said if event == "deferred"}
+
+
 def test_a_release_is_one_trace(first_release, spans, telemetry):
     ids = {one.trace_id for one in telemetry.spans() if of_run(one, first_release.run_id)}
     assert ids == {spans[0].trace_id}
@@ -65,8 +70,9 @@ def test_each_part_of_a_task_is_a_span_before_and_after_its_waits(slipway, first
     for task_id in ran:
         assert names[f"worker.{task_id}"] == said[(task_id, "running")], task_id
         assert names[f"task_run.{task_id}"] == 1, task_id
-    waited = {task_id for task_id, event in said if event == "deferred"}
-    assert waited >= {"train", "deploy_dev", "approve", "deploy_prd"}
+    waited = deferred(said)
+    # A stack that is done within a moment needs no wait.
+    assert {"train", "approve"} <= waited <= {"train", "approve", "deploy_dev", "deploy_prd"}
     # The guard resumes a task that is answered, which may be before the triggerer has begun its wait.
     wanted = {f"trigger.{one}" for one in waited}
     assert {one.name for one in spans if one.name.startswith("trigger.")} | {"trigger.approve"} == wanted
@@ -109,7 +115,7 @@ def by_airflow(line: dict[str, Any]) -> bool:
     return "slipway-airflow" in line["caller"]
 
 
-def test_a_call_is_below_the_part_of_the_task_that_made_it(spans):
+def test_a_call_is_below_the_part_of_the_task_that_made_it(slipway, first_release, spans):
     by_id = {one.span_id: one.name for one in spans}
     above: dict[str, set[str]] = {}
     for one in spans:
@@ -118,13 +124,16 @@ def test_a_call_is_below_the_part_of_the_task_that_made_it(spans):
     assert above["SageMaker.CreateTrainingJob"] == {"worker.train"}
     assert above["SageMaker.CreateModelPackage"] == {"worker.register"}
     assert "trigger.train" in above["SageMaker.DescribeTrainingJob"]
-    assert {"trigger.deploy_dev", "trigger.deploy_prd"} <= above["CloudFormation.DescribeStacks"]
+    stacks = {"deploy_dev", "deploy_prd"}
+    waited = {f"trigger.{one}" for one in stacks & deferred(changes(slipway, first_release.run_id))}
+    assert waited | {f"worker.{one}" for one in stacks} <= above["CloudFormation.DescribeStacks"]
 
 
 def test_the_lines_of_tasks_and_triggers_name_the_model_and_the_revision(slipway, first_release):
     pinned = slipway.api().xcom(IRIS, first_release.run_id, "source")
     revision = revision_id(pinned["bucket"], pinned["key"], pinned["version_id"])
     folder = slipway.settings.airflow_home / "logs" / f"dag_id={IRIS}" / f"run_id={first_release.run_id}"
+    waited = deferred(changes(slipway, first_release.run_id))
     for task_id in ("train", "register", "deploy_dev"):
         files = sorted((folder / f"task_id={task_id}").glob("attempt=*.log*"))
         # Airflow writes what a trigger logs into a file of its own.
@@ -133,7 +142,7 @@ def test_the_lines_of_tasks_and_triggers_name_the_model_and_the_revision(slipway
         assert {(one["model"], one["run_id"]) for lines in named.values() for one in lines} == {
             (IRIS, first_release.run_id)
         }
-        assert any(".trigger." in name for name in named) == (task_id != "register"), task_id
+        assert any(".trigger." in name for name in named) == (task_id in waited), task_id
 
 
 def naming(file: Path, revision: str) -> list[dict[str, Any]]:
