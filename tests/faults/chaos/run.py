@@ -72,6 +72,7 @@ class Chaos:
             return self._run()
         finally:
             self._striker.release()
+            self.workload.end()
 
     def _run(self) -> dict[str, list[str]]:
         models.upload_data(self.instance)

@@ -55,6 +55,7 @@ class Workload:
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _intentions: dict[tuple[str, str], Intention] = field(default_factory=dict)
     _enough: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -67,6 +68,10 @@ class Workload:
     def stop_uploads(self) -> None:
         """Upload nothing more; what is asked goes on being answered."""
         self._enough.set()
+
+    def end(self) -> None:
+        """Answer nothing more: others may use the instance now."""
+        self._ended.set()
 
     def counts(self) -> dict[str, int]:
         """:returns: how many runs there are in each state"""
@@ -88,12 +93,11 @@ class Workload:
         return [one for one in list(self.uploads) if one.version_id not in seen]
 
     def _work(self) -> None:
-        while True:
+        while not self._ended.wait(_TURN_SECONDS):
             for model in self.models:
                 # Whatever is down now: the next turn tries again.
                 with contextlib.suppress(OSError, ApiError, BotoCoreError, ClientError):
                     self._turn(model)
-            time.sleep(_TURN_SECONDS)
 
     def _turn(self, model: Model) -> None:
         self.runs[model.prefix] = runs_of(self.instance.api(), model.prefix)
