@@ -150,11 +150,11 @@ def read_question(context: Mapping[str, Any]) -> Question | None:
 
     It is read once in a process of the task: nobody else writes it.
     """
-    known = cast(dict[str, Any], context)
-    if _KNOWN not in known:
+    kept = cast(dict[str, Any], context)
+    if _KNOWN not in kept:
         asked: Any = context["task_state_store"].get(QUESTION)
-        known[_KNOWN] = Question.from_json(asked) if asked else None
-    question: Question | None = known[_KNOWN]
+        kept[_KNOWN] = Question.from_json(asked) if asked else None
+    question: Question | None = kept[_KNOWN]
     return question
 
 

@@ -100,9 +100,6 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
             return self._end_superseded(context, newer)
         if answer is None and outcome is None:
             self.enter_stage(context, BoardStage.APPROVE)
-        if question is None:
-            # Whoever answers before the task waits is seen by its trigger.
-            self.wait(context, self.ask(context, self.new_question(context)))
         question = self.ensure_asked(context, question, answer, outcome)
         # Asking may erase an answer from Airflow's screen, but not from the state store: read it there again.
         while answer := answer or self.answer_to(context, question):

@@ -187,7 +187,7 @@ class AskingOperator(StageMixin, HITLOperator):
     def ensure_asked(
         self, context: Context, question: Question | None, answer: Answer | None, outcome: str | None
     ) -> Question:
-        """Ask, unless Airflow shows a question that people can answer.
+        """Ask, unless Airflow shows a question that people can answer; wait for the answer to a new one.
 
         :param context: the task's Airflow context
         :param question: the open question
@@ -196,7 +196,8 @@ class AskingOperator(StageMixin, HITLOperator):
         :returns: the question that is open now
         """
         if question is None:
-            return self.ask(context, self.new_question(context))
+            # Whoever answers before the task waits is seen by its trigger.
+            self.wait(context, self.ask(context, self.new_question(context)))
         if answer is not None:
             return question
         if outcome == ApprovalOutcome.ANSWERED:
