@@ -1,11 +1,8 @@
 """What the process of a task imports: what its work needs, and nearly all of it before the fork."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.unit.programs import printed_by
 
 # Each of them takes a tenth of a second or more, or tens of MiB, and no task of a release uses it.
 HEAVY = (
@@ -20,11 +17,7 @@ LATE = {"boto3.s3.inject", "airflow.sdk.execution_time.cache", "airflow.sdk.defi
 @pytest.fixture(scope="module")
 def loaded():
     """What a worker has loaded before it forks, and what each task loads then."""
-    command = [sys.executable, "-m", "tests.unit.task_imports"]
-    path = os.pathsep.join(["plugins", os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed_by("tests.unit.task_imports")
 
 
 def test_a_worker_has_nothing_that_no_task_uses(loaded):

@@ -25,3 +25,12 @@ class AwsIdentity:
     def resolve(self, text: str) -> str:
         """Replace the placeholders in a text by account and region."""
         return text.replace("{region}", self.region).replace("{account}", self.account)
+
+    def sagemaker_arn(self, resource: str) -> str:
+        """Return the ARN of a resource of SageMaker.
+
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+
+        :param resource: its kind and name, such as ``endpoint/iris-model-production``
+        """
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{resource}"

@@ -147,8 +147,7 @@ class EndpointDeployOperator(StageMixin, EndpointStackOperator):
         return lineage([of_resource(package, package_version(package))], [endpoint])
 
     def _endpoint_arn(self) -> str:
-        aws = self._aws
-        return f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:endpoint/{self.endpoint_name}"
+        return self._aws.sagemaker_arn(f"endpoint/{self.endpoint_name}")
 
     def _check_ordered(self, context: Context, plan: ReleasePlan) -> None:
         if roll_back_target(context) is not None:

@@ -230,12 +230,8 @@ class ModelRegistryHook(SageMakerApiHook):
                     raise
 
     def _is_of_group(self, arn: str, group: str) -> bool:
-        """Check that an ARN is of a version of this account's group: a task may have passed on any.
-
-        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
-        """
-        aws = identity(self.aws_conn_id)
-        versions = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:model-package/{group}"
+        """Check that an ARN is of a version of this account's group: a task may have passed on any."""
+        versions = identity(self.aws_conn_id).sagemaker_arn(f"model-package/{group}")
         of_group, _, version = arn.rpartition("/")
         return of_group.lower() == versions.lower() and version.isdecimal()
 
