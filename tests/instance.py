@@ -24,8 +24,7 @@ from tools.aws import admin_client
 from tools.settings import AIRFLOW_ROLE, REGION, ROOT, Settings
 
 # Airflow's patience with what was killed: shorter than after 'make up', and longer than the API server's restart takes.
-# Files are parsed half as often: `wait_dag` asks for it where a test has written one. Not more seldom: where a new
-# model changes what a watcher is told, Airflow 3.3 drops the watcher until the file is parsed once more.
+# Files are parsed half as often: `wait_dag` asks for it where a test has written one.
 SHORT_PATIENCE = {
     f"{environment.OPTION_PREFIX}SCHEDULER__{option}": seconds
     for option, seconds in (
@@ -44,6 +43,8 @@ OTHER_DAGS = {
         ]
     )
 }
+# The files of dags/ whose DAGs watch for something that the model files say.
+_WATCHING = ("image_build.py", "intake.py", "reaper.py")
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 # Guards against hanging only: no test says how fast something must be.
 PATIENCE_SECONDS = 300.0
@@ -149,13 +150,29 @@ class Instance:
     def wait_dag(self, prefix: str) -> None:
         """Makes a new model's roles, has Airflow parse the model files now, and waits for the model's DAG.
 
-        Each file that reads model files is parsed, so that intake and reaper know the model as well.
+        Each file that reads model files is parsed, so that intake and reaper know the model as well. Those that watch
+        are parsed twice: the first time, Airflow drops each watcher whose models have changed.
         """
         self.make_model_roles()
-        dags = self.api().call("GET", "/dags", limit=100)["dags"]
-        for token in sorted({dag["file_token"] for dag in dags}):
-            self.api().call("PUT", f"/parseDagFile/{token}")
+        self._parse(lambda file: True)
+        self._parse(lambda file: file in _WATCHING)
         self.wait(f"the DAG {prefix}", lambda: prefix in self.api().dag_ids())
+
+    def _parse(self, chosen: Callable[[str], bool]) -> None:
+        """Has Airflow parse the DAG files that are chosen by name, and waits until it has."""
+
+        def parsed() -> dict[str, tuple[str, str]]:
+            dags = self.api().call("GET", "/dags", limit=100)["dags"]
+            return {
+                dag["file_token"]: (dag["relative_fileloc"], dag["last_parsed_time"])
+                for dag in dags
+                if chosen(dag["relative_fileloc"])
+            }
+
+        before = parsed()
+        for token in sorted(before):
+            self.api().call("PUT", f"/parseDagFile/{token}")
+        self.wait("the DAG files", lambda: not before.items() & parsed().items())
 
     def run_of(self, dag_id: str, version_id: str) -> str:
         """The id of the run that released this version, once there is one."""

@@ -16,19 +16,11 @@ if TYPE_CHECKING:
 # The files of one process of pytest-xdist, by the fixture that is their instance, or the server of their pages. A file
 # that is missing here is a unit of its own, and may start one more.
 FILES = {
-    "struck": ("faults/test_chaos.py", "e2e/test_orphaned_jobs.py", "e2e/test_trial.py"),
+    "struck": ("faults/test_chaos.py", "e2e/test_news.py", "e2e/test_orphaned_jobs.py", "e2e/test_trial.py"),
     "slipway": tuple(
         f"e2e/test_{name}.py"
         for name in (
-            *(
-                "approval_elsewhere",
-                "custom_image",
-                "image_build",
-                "news",
-                "observability",
-                "release",
-                "roll_back",
-            ),
+            *("approval_elsewhere", "custom_image", "image_build", "observability", "release", "roll_back"),
             *("stock_approval", "superseded", "who_approves"),
         )
     ),

@@ -24,7 +24,7 @@ from local_aws.compute.usage import Usage, usage_of
 
 # Libraries read their variables when they are loaded, which the parent has done. So a container with variables beside
 # those of SageMaker's contract is not forked.
-_READ_BY_THE_PROGRAM = ("SAGEMAKER_", "SM_")
+_READ_BY_THE_PROGRAM = ("SAGEMAKER_", "SM_", "TRAINING_JOB_", "AWS_REGION")
 # OpenMP's threads, xgboost's for instance, otherwise wait for each other by spinning. Where several programs share the
 # cores, that turns tenths of a second of training into seconds.
 # https://gcc.gnu.org/onlinedocs/libgomp/OMP_005fWAIT_005fPOLICY.html

@@ -13,6 +13,12 @@ IRIS = "iris-model"
 
 
 @pytest.fixture(scope="module")
+def slipway(struck):
+    """Nothing is killed here; the process that has the other instance has more to do."""
+    return struck
+
+
+@pytest.fixture(scope="module")
 def inbox(slipway) -> Inbox:
     return subscribed(slipway, "news")
 

@@ -1,5 +1,6 @@
 """The Airflow plugin."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -46,8 +47,14 @@ def loaded_anew():
         cache.cache_clear()
 
 
-def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard(monkeypatch, loaded_anew):
-    """Airflow drops a plugin that raises an error when it is loaded, and serves without its middleware."""
+@pytest.fixture
+def scheduler(monkeypatch):
+    """As in a process that has not imported the API server."""
+    monkeypatch.delitem(sys.modules, plugin._API_SERVER, raising=False)
+
+
+def test_a_model_file_that_cannot_be_read_does_not_cost_a_process_the_plugin(monkeypatch, scheduler, loaded_anew):
+    """Airflow drops a plugin that raises an error when it is loaded, and would serve without its middleware."""
 
     tried = []
 
@@ -62,13 +69,21 @@ def test_a_model_file_that_cannot_be_read_does_not_cost_the_api_server_its_guard
     assert tried
 
 
-def test_what_is_prepared_is_prepared_once_however_often_airflow_loads_the_plugin(monkeypatch, loaded_anew):
+def test_what_is_prepared_is_prepared_once_however_often_airflow_loads_the_plugin(monkeypatch, scheduler, loaded_anew):
     """Airflow's scheduler and its task runner have a list of plugins each."""
     read, load_models = [], files.load_models
     monkeypatch.setattr(files, "load_models", lambda folder: read.append(folder) or load_models(folder))
     for _ in range(3):
         SlipwayPlugin.on_load()
     assert len(read) == 1
+
+
+def test_the_api_server_prepares_nothing(monkeypatch, loaded_anew):
+    """It forks no process of a task."""
+    importlib.import_module(plugin._API_SERVER)
+    monkeypatch.setattr(files, "load_models", lambda folder: pytest.fail("the model files were read"))
+    SlipwayPlugin.on_load()
+    assert plugin._warm_up.cache_info().misses == 0
 
 
 def test_a_process_takes_the_dag_that_was_made_before_it_was_forked_once(monkeypatch):

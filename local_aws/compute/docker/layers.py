@@ -23,6 +23,8 @@ from local_aws.tars import BROKEN, BoundedHeader
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
+# Most of a build's time would otherwise be this, where it installs packages.
+_LEVEL = 1
 # Python writes these whenever it likes, with times in them.
 _LEFT_OUT = "__pycache__"
 
@@ -63,7 +65,7 @@ def pack(diff: Path, archive: Path) -> tuple[str, str, int] | None:
         return None
     with archive.open("wb") as file:
         packed = _Hashed(file)
-        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as stream:
+        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=_LEVEL, mtime=0) as stream:
             plain = _Hashed(stream)
             with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as tar:
                 for member, path in members:

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -184,6 +185,9 @@ def test_a_stopped_job_uploads_what_it_has(compute, s3, local_aws):
     compute("train", spec=job("stopped", hyperparameters=hyperparameters))
     # The log can be read while the job runs.
     wait_until(lambda: rounds_logged(local_aws, "stopped"))
+    # Nothing of the algorithm had to be loaded for it.
+    ((_, pid),) = compute.containers()
+    assert b"local_aws.compute.fork_parent" in Path(f"/proc/{pid}/cmdline").read_bytes()
     compute("stop_job", job_name="stopped")
     result = compute("result", job_name="stopped")
     assert result["status"] == "Stopped"
@@ -196,7 +200,10 @@ def rounds_logged(local_aws, name):
     """Return the rounds that a job's log shows so far."""
     logs = local_aws.client("logs")
     group = "/aws/sagemaker/TrainingJobs"
-    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/algo-1-")["logStreams"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/algo-1-")["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
     if not streams:
         return []
     events = logs.get_log_events(
