@@ -17,12 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 UV_VERSION = "0.13.9"
 PYTHON_VERSION = (3, 11)
 STAMP = ".slipway-setup"
-# Folders of packages that are compiled when imported: of what they hold, two megabytes and more each, no process of
-# Slipway's imports more than a small part.
+# Folders of packages that are compiled when imported: of what they hold, hundreds of kilobytes and more each, no
+# process after `make up` imports more than a small part.
 RARELY_IMPORTED = (
-    "databricks|fontTools|grafana_foundation_sdk|hive_metastore|libcst|matplotlib|mlflow[^/]*|mpmath|mypy[^/]*|narwhals|"
-    "networkx|numpy|pandas|pip|pkg_resources|playwright|pyarrow|pyathena|pyiceberg|sagemaker[^/]*|scipy|setuptools|"
-    "sklearn|sympy|tests?|tornado"
+    "asn1crypto|cfnlint|databricks|deepdiff|dns|fontTools|git|google|grafana_foundation_sdk|graphql|grpc|gunicorn|"
+    "hive_metastore|huey|invoke|libcst|lxml|matplotlib|mlflow[^/]*|mpl_toolkits|mpmath|mypy[^/]*|narwhals|networkx|numpy|"
+    "omegaconf|pandas|paramiko|PIL|pip|pkg_resources|playwright|prompt_toolkit|pyarrow|pyasn1[^/]*|pyathena|pyiceberg|"
+    "pyparsing|redshift_connector|sagemaker[^/]*|scipy|setuptools|sklearn|strictyaml|sympy|tests?|tornado"
 )
 # pip's setting → uv's environment variable. uv does not read pip.conf, which usually names a machine's mirrors.
 PIP_TO_UV = {
@@ -158,15 +159,20 @@ def uv_environment(python: Path) -> dict[str, str]:
 
 
 def create(virtual: VirtualEnvironment) -> None:
-    """Create an empty virtual environment, unless there is one of the right Python."""
+    """Create an empty virtual environment, unless there is one of the right Python.
+
+    Only the main one gets pip, which takes seconds; uv and pip install into the others from there.
+    """
+    needed = "sys, pip" if virtual is MAIN else "sys"
     works = virtual.python.exists() and run(
-        [virtual.python, "-c", f"import sys, pip; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"]
+        [virtual.python, "-c", f"import {needed}; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"]
     )
     if works:
         return
     if virtual.folder.exists():
         shutil.rmtree(virtual.folder)
-    if not run([sys.executable, "-m", "venv", virtual.folder], clean_environment()):
+    options = [] if virtual is MAIN else ["--without-pip"]
+    if not run([sys.executable, "-m", "venv", *options, virtual.folder], clean_environment()):
         raise SetupError(
             f"'{sys.executable} -m venv {virtual.folder}' failed (see above). On Debian or Ubuntu: "
             "apt-get install python3.11-venv"
@@ -176,6 +182,10 @@ def create(virtual: VirtualEnvironment) -> None:
 def install_uv() -> Path | None:
     """Install the pinned uv into the main environment; return None where no index has it for this machine."""
     uv = MAIN.folder / "bin" / "uv"
+    if uv.exists():
+        said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout.split()
+        if said[1:2] == [UV_VERSION]:
+            return uv
     environment = clean_environment()
     pip: list[str | Path] = [MAIN.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     return uv if run([*pip, f"uv=={UV_VERSION}"], environment) and uv.exists() else None
@@ -194,7 +204,8 @@ def install(virtual: VirtualEnvironment, uv: Path | None) -> None:
     if uv is not None and run([*fast, *arguments], environment):
         return
     print("uv could not install the packages; trying pip", flush=True)
-    if not run([virtual.python, "-m", "pip", "install", *arguments], clean_environment()):
+    slow: list[str | Path] = [MAIN.python, "-m", "pip", "--python", virtual.python, "install"]
+    if not run([*slow, *arguments], clean_environment()):
         raise SetupError(
             f"Installing {virtual.requirements.relative_to(ROOT)} failed (see above). Set-up needs a package "
             "index: https://pypi.org, or a mirror named in pip.conf or PIP_INDEX_URL."

@@ -1,5 +1,7 @@
 """The example of a container: its `train` and `serve` under SageMaker's contract, run as programs."""
 
+from __future__ import annotations
+
 import http.client
 import json
 import os
@@ -10,13 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 import pytest
-from sklearn.ensemble import RandomForestClassifier
 
 from demo import datasets
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
 
 EXAMPLE = ROOT / "include" / "containers" / "iris-random-forest"
 LAB = {"max_depth": "11", "n_jobs": "5", "n_estimators": "120"}
@@ -77,6 +82,9 @@ def accuracy(model: RandomForestClassifier, rows: list[list[float]]) -> float:
 
 
 def test_it_trains_the_forest_of_the_lab(trained: OptMl):
+    # All processes of pytest import this file, and one runs it.
+    from sklearn.ensemble import RandomForestClassifier
+
     forest = joblib.load(trained.folder / "model" / "model.joblib")
     assert {name: str(forest.get_params()[name]) for name in LAB} == LAB
     expected = RandomForestClassifier(max_depth=11, n_jobs=5, n_estimators=120, random_state=42)
