@@ -117,7 +117,7 @@ def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
             AGED: stack.enter_context(_probe(sides[AGED].settings, sizes[AGED])),
         }
         found[POLL] = _both(alike, rounds, say, POLL, _poll)
-        found[TEARDOWN] = _both(alike, 1, say, TEARDOWN, lambda side: side.ask("teardown")[1])
+        found[TEARDOWN] = _both(alike, rounds, say, TEARDOWN, _teardown)
     return part(found, intake[AGED][0], sizes[AGED], few)
 
 
@@ -127,6 +127,12 @@ def _release(side: Side) -> Cost:
 
 def _collection(side: Side) -> Cost:
     return side.ask("collection")[1]
+
+
+def _teardown(side: Side) -> Cost:
+    # What the one before has removed must be there again.
+    side.ask("release")
+    return side.ask("teardown")[1]
 
 
 def _cheapest(costs: Iterable[Cost]) -> Cost:
