@@ -21,14 +21,15 @@ from local_aws.compute.docker.store import Image, ImageStore, Layer
 from local_aws.compute.docker.supported import ENGINE, check
 
 # Changes when the same instruction makes another layer than before.
-_FORMAT = 2
+_FORMAT = 3
 # The label by which an image that was built here is known: its base layers are this machine's.
 BASE_LABEL = "slipway.local-aws.base"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz")
 # Set for every RUN: nothing that a time is in, nothing that a second build would not have.
 _RUN_ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PIP_NO_COMPILE": "1",
+    # Set by a false value: https://pip.pypa.io/en/stable/topics/configuration/#boolean-options
+    "PIP_NO_COMPILE": "0",
     "PIP_NO_CACHE_DIR": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
 }

@@ -27,9 +27,6 @@ from local_aws.compute.sandbox.spec import Bind, Limits, SandboxSpec, owned_by_s
 _LOOK_SECONDS = 0.5
 _MAX_LINE = 256 * 1024
 _CONFIG = "/run/build/pip.conf"
-# No layer keeps what Python has compiled. A false value turns the option on:
-# https://pip.pypa.io/en/stable/topics/configuration/#boolean-options
-_NOTHING_COMPILED = "[install]\nno-compile = no\n"
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 _PROXY_ENVIRONMENT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _PROXY)
 
@@ -84,7 +81,7 @@ class Step:
         binds: tuple[Bind, ...] = ()
         if network:
             config = work / "pip.conf"
-            config.write_text(self._index.config + _NOTHING_COMPILED)
+            config.write_text(self._index.config)
             config.chmod(0o644)
             binds = (Bind(str(config), _CONFIG), *self._index.binds())
             environment = {**_PROXY_ENVIRONMENT, "PIP_CONFIG_FILE": _CONFIG, **environment}

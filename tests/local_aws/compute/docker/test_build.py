@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import uuid
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,19 @@ def test_a_package_that_the_machine_has_not_is_named_with_what_to_do(builder, co
     assert told.startswith("E: no-such-one nor-this: the local AWS builds without docker on this machine")
     assert "`sudo apt-get install no-such-one nor-this`" in told
     assert "SLIPWAY_COMPUTE=container" in told
+
+
+def test_pip_compiles_nothing_that_no_layer_keeps(builder, context):
+    with zipfile.ZipFile(context / "it-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("it.py", "here = True\n")
+        wheel.writestr("it-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: it\nVersion: 1\n")
+        wheel.writestr("it-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("it-1.dist-info/RECORD", "it.py,,\nit-1.dist-info/METADATA,,\nit-1.dist-info/WHEEL,,\n")
+    installed = "RUN pip install --no-index /it-1-py3-none-any.whl && pip show --files it\n"
+    builder(context, f"{FROM}COPY it-1-py3-none-any.whl /\n{installed}")
+    files = [line.strip() for line in builder.lines]
+    assert "it.py" in files
+    assert not [name for name in files if name.endswith(".pyc")]
 
 
 def test_the_same_source_gives_the_same_digest(tmp_path, base_folder, builder, context):
