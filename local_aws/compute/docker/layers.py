@@ -23,7 +23,7 @@ from local_aws.tars import BROKEN, BoundedHeader
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
-# Most of a build's time would otherwise be this, where it installs packages.
+# Most of a build's time would otherwise be this: the base of an image alone has hundreds of megabytes.
 _LEVEL = 1
 # Python writes these whenever it likes, with times in them.
 _LEFT_OUT = "__pycache__"
@@ -51,6 +51,11 @@ class _Hashed(io.RawIOBase):
         return len(data)
 
 
+def compressed(file: IO[bytes] | _Hashed) -> gzip.GzipFile:
+    """Return a stream that compresses what is written to it into a file, the same for the same bytes."""
+    return gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0)
+
+
 def pack(diff: Path, archive: Path) -> tuple[str, str, int] | None:
     """Write the files that an overlay's upper directory has as a layer.
 
@@ -65,7 +70,7 @@ def pack(diff: Path, archive: Path) -> tuple[str, str, int] | None:
         return None
     with archive.open("wb") as file:
         packed = _Hashed(file)
-        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=_LEVEL, mtime=0) as stream:
+        with compressed(packed) as stream:
             plain = _Hashed(stream)
             with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as tar:
                 for member, path in members:

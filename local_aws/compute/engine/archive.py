@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from local_aws.compute.docker.layers import compressed
 from local_aws.compute.docker.registry import LayerFile
 
 _MANIFEST = "manifest.json"
 _GZIP = b"\x1f\x8b"
-# Most of a build's time would otherwise be this: the base of an image alone has hundreds of megabytes.
-_LEVEL = 1
 _PIECE_BYTES = 1024**2
 _MAX_DOCUMENT_BYTES = 4 * 1024**2
 
@@ -82,7 +81,7 @@ def _compress(layer: IO[bytes], diff_id: str, path: Path) -> LayerFile:
         if packed:
             shutil.copyfileobj(layer, file, _PIECE_BYTES)
         else:
-            with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as stream:
+            with compressed(file) as stream:
                 shutil.copyfileobj(layer, stream, _PIECE_BYTES)
     with gzip.open(path) as stream:
         if f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}" != diff_id:
