@@ -6,6 +6,7 @@ A plugin of pytest (see tests/conftest.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,10 +28,37 @@ FILES = {
     "server": tuple(f"e2e/test_{name}.py" for name in ("board", "foreign_page", "refusals", "release_forms")),
 }
 _INSTANCE_OF = {f"tests/{file}": name for name, files in FILES.items() for file in files}
+_RUNNING = pytest.StashKey[dict[str, ExitStack]]()
+
+
+@contextmanager
+def running(config: pytest.Config, name: str, instance: Instance) -> Iterator[Instance]:
+    """Start an instance, and stop it after the last test that uses it, or at the latest when this ends.
+
+    :param name: the fixture's, of scope session
+    """
+    with ExitStack() as stack:
+        stack.callback(instance.services, "down")
+        config.stash.setdefault(_RUNNING, {})[name] = stack
+        instance.services("up")
+        yield instance
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Stop instances that no later test uses: each takes a quarter of a core also when nobody asks it for anything."""
+    instances = item.config.stash.get(_RUNNING, {})
+    if instances:
+        later = item.session.items[item.session.items.index(item) + 1 :]
+        used = {name for one in later for name in getattr(one, "fixturenames", ())}
+        for name in instances.keys() - used:
+            instances.pop(name).close()
 
 
 @pytest.fixture(scope="session")
-def struck(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]) -> Iterator[Instance]:
+def struck(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]
+) -> Iterator[Instance]:
     """A running instance whose processes are killed. What other tests begin must not be, so it is not theirs."""
     # Only those who use it pay for what it imports.
     from tests.faults.chaos import models
@@ -38,11 +66,8 @@ def struck(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int],
 
     made = Instance.in_folder(tmp_path_factory.mktemp("struck"), free_ports(2), OTHER_DAGS | SHORT_PATIENCE)
     models.add(made)
-    try:
-        made.services("up")
+    with running(request.config, "struck", made):
         yield made
-    finally:
-        made.services("down")
 
 
 @pytest.hookimpl(optionalhook=True)

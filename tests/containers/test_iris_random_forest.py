@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 EXAMPLE = ROOT / "include" / "containers" / "iris-random-forest"
 LAB = {"max_depth": "11", "n_jobs": "5", "n_estimators": "120"}
-SPLIT = datasets.load("iris")
+
+
+@cache
+def split() -> datasets.Split:
+    """The data set, which imports scikit-learn: not where the tests are collected."""
+    return datasets.load("iris")
 
 
 class OptMl:
@@ -70,7 +76,7 @@ def opt_ml(tmp_path: Path) -> OptMl:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> OptMl:
     container = OptMl(tmp_path_factory.mktemp("trained") / "ml")
-    container.give(LAB, train=datasets.to_csv(SPLIT.train), validation=datasets.to_csv(SPLIT.held_out))
+    container.give(LAB, train=datasets.to_csv(split().train), validation=datasets.to_csv(split().held_out))
     ended = container.train()
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (container.folder / "output" / "log").write_text(ended.stdout)
@@ -88,16 +94,16 @@ def test_it_trains_the_forest_of_the_lab(trained: OptMl):
     forest = joblib.load(trained.folder / "model" / "model.joblib")
     assert {name: str(forest.get_params()[name]) for name in LAB} == LAB
     expected = RandomForestClassifier(max_depth=11, n_jobs=5, n_estimators=120, random_state=42)
-    expected.fit([row[1:] for row in SPLIT.train], [row[0] for row in SPLIT.train])
-    held_out = [row[1:] for row in SPLIT.held_out]
+    expected.fit([row[1:] for row in split().train], [row[0] for row in split().train])
+    held_out = [row[1:] for row in split().held_out]
     assert forest.predict(held_out).tolist() == expected.predict(held_out).tolist()
 
 
 def test_it_prints_the_metrics_that_a_model_file_can_find(trained: OptMl):
     log = (trained.folder / "output" / "log").read_text()
     forest = joblib.load(trained.folder / "model" / "model.joblib")
-    assert f"train-accuracy={accuracy(forest, SPLIT.train):.5f}" in log
-    assert f"validation-accuracy={accuracy(forest, SPLIT.held_out):.5f}" in log
+    assert f"train-accuracy={accuracy(forest, split().train):.5f}" in log
+    assert f"validation-accuracy={accuracy(forest, split().held_out):.5f}" in log
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,7 @@ def test_another_failure_names_the_error(opt_ml: OptMl):
 
 
 def test_training_ends_at_sigterm(opt_ml: OptMl):
-    opt_ml.give({"n_estimators": "1000000"}, train=datasets.to_csv(SPLIT.train))
+    opt_ml.give({"n_estimators": "1000000"}, train=datasets.to_csv(split().train))
     process = subprocess.Popen(
         [EXAMPLE / "train", "train"],
         env=opt_ml.environment(),
@@ -185,11 +191,13 @@ def served(trained: OptMl, free_ports: Callable[[int], list[int]]) -> Iterator[S
 
 
 def test_its_answers_are_the_models_own(trained: OptMl, served: Served):
-    body = "".join(f"{datasets.features(row)}\n" for row in SPLIT.held_out)
+    body = "".join(f"{datasets.features(row)}\n" for row in split().held_out)
     status, answer = served.ask("POST", "/invocations", body)
     forest = joblib.load(trained.folder / "model" / "model.joblib")
     assert status == 200
-    assert [float(line) for line in answer.splitlines()] == forest.predict([row[1:] for row in SPLIT.held_out]).tolist()
+    assert [float(line) for line in answer.splitlines()] == forest.predict(
+        [row[1:] for row in split().held_out]
+    ).tolist()
 
 
 @pytest.mark.parametrize(

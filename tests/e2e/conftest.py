@@ -15,6 +15,7 @@ from tests.chromium import started
 from tests.e2e.board_server import BoardServer, serving
 from tests.e2e.tabs import BOARD, PATIENCE_MS, Opens, Tabs
 from tests.instance import OTHER_DAGS, SHORT_PATIENCE, Instance
+from tests.instances import running
 from tests.spans import Receiver, receiving
 from tools import e2e, fab
 from tools.airflow_api import ApiError
@@ -40,18 +41,18 @@ def telemetry() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="session")
 def slipway(
-    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]], telemetry: Receiver
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    free_ports: Callable[[int], list[int]],
+    telemetry: Receiver,
 ) -> Iterator[Instance]:
     """A running instance with a copy of include/ that tests may add models to. It sends its traces."""
     extra = _EXTRA | telemetry.variables()
     instance = Instance.in_folder(tmp_path_factory.mktemp("slipway"), free_ports(2), extra, faults=True)
-    try:
-        instance.services("up")
+    with running(request.config, "slipway", instance):
         if _EXTRA.get(fab.SWITCH) == fab.AUTH_MANAGER:
             instance.run("tools.fab", "users")
         yield instance
-    finally:
-        instance.services("down")
 
 
 @pytest.fixture(scope="session")

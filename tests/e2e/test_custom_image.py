@@ -17,7 +17,6 @@ from tests.e2e.command import Person
 pytestmark = pytest.mark.e2e
 
 DAG = f"image_build-{FOREST.prefix}"
-SPLIT = datasets.load(FOREST.dataset)
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ def test_production_answers_as_the_model_itself(slipway, released, tmp_path):
     slipway.client("s3").download_file(bucket, key, str(tmp_path / "model.tar.gz"))
     shutil.unpack_archive(tmp_path / "model.tar.gz", tmp_path, filter="data")
     forest = joblib.load(tmp_path / "model.joblib")
-    features, labels = [row[1:] for row in SPLIT.held_out], [row[0] for row in SPLIT.held_out]
+    rows = datasets.load(FOREST.dataset).held_out
+    features, labels = [row[1:] for row in rows], [row[0] for row in rows]
     for environment in ("development", "production"):
         answers = slipway.ask(f"{FOREST.prefix}-{environment}", FOREST.dataset)
         assert (answers.rows, answers.accuracy) == (len(labels), forest.score(features, labels))

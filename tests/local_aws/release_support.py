@@ -2,8 +2,6 @@
 
 import json
 
-from sklearn.datasets import load_iris
-
 from slipway import paths
 from slipway.command.set_up import endpoint_template_key
 from slipway.model.config import ModelConfig
@@ -46,6 +44,9 @@ def fill_bucket(aws: LocalAws) -> None:
 
 def upload_data(aws: LocalAws) -> None:
     """Upload the iris data."""
+    # Here, because it takes a second or two in each process that collects tests.
+    from sklearn.datasets import load_iris
+
     s3 = aws.client("s3")
     iris = load_iris()
     rows = [f"{label},{','.join(map(str, row))}" for row, label in zip(iris.data, iris.target, strict=True)]

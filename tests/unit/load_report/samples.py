@@ -2,7 +2,9 @@
 
 import json
 import random
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from slipway.load.phases import LoadStage, phase_to_json
 from slipway.load.plan import Plan
@@ -52,10 +54,21 @@ def minutes(metric, statistic, values, variant="model-a", unit="Microseconds"):
     }
 
 
+@cache
+def _two_minutes():
+    first = phase(LoadStage(10, 1200), 0, 40)
+    return load(first, phase(LoadStage(100, 3000), 42, 80, errors={"timeout": 1}))
+
+
+def two_minutes():
+    """The document of a run of two phases."""
+    return deepcopy(_two_minutes())
+
+
 def full():
     """A document in which nothing is missing."""
     return {
-        "load": load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 42, 80, errors={"timeout": 1})),
+        "load": two_minutes(),
         "verdict": {
             "passed": False,
             "limits": [

@@ -1,15 +1,19 @@
 """The sender's plots: their descriptions, and None when there is nothing to show."""
 
 import re
+from functools import cache
 
 from slipway.load.phases import Arrivals, LoadStage
 from slipway.load_report import plots, svg
 from slipway.load_report.timeline import timeline
-from tests.unit.load_report.samples import load, phase
+from tests.unit.load_report.samples import load, phase, two_minutes
 
-LOAD = load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 42, 80, errors={"timeout": 1}))
-RUN = timeline(LOAD)
 NOTHING = timeline(load())
+
+
+@cache
+def shown():
+    return timeline(two_minutes())
 
 
 def said(drawn):
@@ -17,24 +21,24 @@ def said(drawn):
 
 
 def test_throughput_tells_peak_and_errors():
-    assert said(plots.throughput(RUN)) == "Answers each second over the run, 30 at most; 80 errors in all"
+    assert said(plots.throughput(shown())) == "Answers each second over the run, 30 at most; 80 errors in all"
     assert plots.throughput(NOTHING) is None
 
 
 def test_phases_are_named_above_the_plot():
-    drawn = plots.throughput(RUN)
+    drawn = plots.throughput(shown())
     assert ">10 in flight<" in drawn
     assert ">100 in flight<" in drawn
 
 
 def test_latency_tells_the_worst_second():
-    worst = max(second["p99_ms"] for one in LOAD["phases"] for second in one["series"])
-    assert said(plots.latency(RUN)).endswith(f"p99 reaches {worst:.0f} ms")
+    worst = max(second["p99_ms"] for one in two_minutes()["phases"] for second in one["series"])
+    assert said(plots.latency(shown())).endswith(f"p99 reaches {worst:.0f} ms")
 
 
 def test_the_distribution_goes_as_far_as_there_are_answers():
-    drawn = plots.distribution(LOAD["phases"], ["first", "second"])
-    p99 = LOAD["phases"][0]["latency_ms"]["p99"]
+    drawn = plots.distribution(two_minutes()["phases"], ["first", "second"])
+    p99 = two_minutes()["phases"][0]["latency_ms"]["p99"]
     assert f"first: p99 {p99:.1f} ms" in said(drawn)
     # Of 2 400 answers one is beyond 99.96 %.
     assert ">99.9 %<" in drawn
@@ -42,8 +46,8 @@ def test_the_distribution_goes_as_far_as_there_are_answers():
 
 
 def test_shares_and_accuracy_of_variants():
-    assert said(plots.variant_shares(RUN)) == "Share of the answers by variant: model-a 90.0%, model-b 10.0%"
-    assert said(plots.accuracy(RUN)) == "Share of correct answers by variant: model-a 66.7%, model-b 66.7%"
+    assert said(plots.variant_shares(shown())) == "Share of the answers by variant: model-a 90.0%, model-b 10.0%"
+    assert said(plots.accuracy(shown())) == "Share of correct answers by variant: model-a 66.7%, model-b 66.7%"
 
 
 def test_a_phase_without_answers_shows_no_latency():
@@ -64,11 +68,11 @@ def test_a_phase_of_one_second_and_a_variant_without_a_name_are_shown():
 
 
 def test_a_long_time_has_few_ticks():
-    days = RUN.start - 3 * 86400, RUN.end + 3 * 86400
+    days = shown().start - 3 * 86400, shown().end + 3 * 86400
     drawn = []
 
     def paint(axes):
-        plots.time_axis(axes, RUN, span=days)
+        plots.time_axis(axes, shown(), span=days)
         drawn.extend(axes.get_xticks())
 
     svg.draw("x", "x", paint)

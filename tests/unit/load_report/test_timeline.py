@@ -1,16 +1,21 @@
 """Phases on one time axis, in few points that lose no count."""
 
+from functools import cache
+
 import pytest
 
 from slipway.load.phases import LoadStage
 from slipway.load_report.timeline import epoch, timeline
 from tests.unit.load_report.samples import START, load, phase
 
-RUN = load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 45, 75))
+
+@cache
+def measured():
+    return load(phase(LoadStage(10, 1200), 0, 40), phase(LoadStage(100, 3000), 45, 75))
 
 
 def test_phases_stand_where_they_began():
-    run = timeline(RUN)
+    run = timeline(measured())
     assert [(span.start - START.timestamp(), span.end - START.timestamp()) for span in run.phases] == [
         (0, 40),
         (45, 120),
@@ -22,8 +27,8 @@ def test_phases_stand_where_they_began():
 
 @pytest.mark.parametrize("most", [10, 50, 1000])
 def test_fewer_points_lose_no_count(most):
-    run = timeline(RUN, max_points=most)
-    seconds = [second for one in RUN["phases"] for second in one["series"]]
+    run = timeline(measured(), max_points=most)
+    seconds = [second for one in measured()["phases"] for second in one["series"]]
     assert len(run.all_points) <= most + len(run.phases)
     for counted in ("answered", "seconds"):
         expected = {"answered": sum(second["answered"] for second in seconds), "seconds": len(seconds)}[counted]
@@ -37,7 +42,7 @@ def test_fewer_points_lose_no_count(most):
 
 def test_minutes_are_those_of_the_clock():
     # It began ten seconds past the minute, and sent thirty requests each second.
-    assert {at - START.timestamp(): count for at, count in timeline(RUN).minutes.items()} == {
+    assert {at - START.timestamp(): count for at, count in timeline(measured()).minutes.items()} == {
         -10: 1200 + 5 * 30,
         50: 60 * 30,
         110: 10 * 30,
