@@ -127,7 +127,7 @@ class Instance:
 
     def ledger(self, **wanted: str) -> list[dict[str, Any]]:
         """The lines of the call ledger whose fields have these values."""
-        return [call for call in self._ledger.calls() if all(call[name] == value for name, value in wanted.items())]
+        return self._ledger.calls(**wanted)
 
     def wait(self, what: str, condition: Callable[[], Any]) -> Any:
         """Polls until the condition gives something; returns that."""

@@ -32,13 +32,15 @@ class Ledger:
         self._path = path
         self._known: dict[int, _File] = {}
 
-    def calls(self) -> list[dict[str, Any]]:
+    def calls(self, **wanted: Any) -> list[dict[str, Any]]:
         """Return the calls so far, the oldest first, without a call whose line is still being written.
 
         The ledger's full files come first. They are looked for while its newest one is open, which may become full.
 
         A reader may see only the beginning of a line: POSIX does not make writes to a file atomic for other processes.
         https://man7.org/linux/man-pages/man2/write.2.html
+
+        :param wanted: only calls whose members are as given
         """
         seen: dict[int, _File] = {}
         with self._path.open("rb") as newest:
@@ -55,7 +57,8 @@ class Ledger:
                     continue
             self._read(newest, seen)
         self._known = seen
-        return [dict(call) for file in seen.values() for call in file.calls]
+        calls = (call for file in seen.values() for call in file.calls)
+        return [dict(call) for call in calls if all(call[name] == value for name, value in wanted.items())]
 
     def _read(self, stream: BinaryIO, seen: dict[int, _File]) -> None:
         """Parse what has come to a file, or all of it if another file has its number now."""

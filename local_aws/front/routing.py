@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote
 import botocore.session
 from botocore.exceptions import UnknownServiceError
 
+from local_aws.framework import forms
 from local_aws.host.requests import HttpRequest
 
 # The members that name a call's resource where the operation's noun does not, the most specific first.
@@ -172,5 +173,6 @@ def _json(body: bytes) -> dict[str, Any]:
 def _form(request: HttpRequest) -> dict[str, Any]:
     parameters = {key: values[0] for key, values in request.query.items()}
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        parameters |= {key: values[0] for key, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
+        sent = forms.parse_qs(request.body.decode("utf-8", "replace"))
+        parameters |= {key: values[0] for key, values in sent.items()}
     return parameters

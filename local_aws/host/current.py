@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs
 
+from local_aws.framework import forms
 from local_aws.host.authentication import Caller
 from local_aws.host.refusal import Refusal
 from local_aws.host.requests import HttpRequest
@@ -43,7 +43,7 @@ def _parameters(request: HttpRequest) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
-    sent = {**request.query, **parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True)}
+    sent = {**request.query, **forms.parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True)}
     parameters: dict[str, Any] = {}
     for name, values in sent.items():
         if match := _MEMBER.fullmatch(name):

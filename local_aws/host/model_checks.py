@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
 from botocore.exceptions import UnknownServiceError
 
+from local_aws.framework import forms
 from local_aws.framework.api import service_model
 from local_aws.framework.validation import Validator, WrongType
 
@@ -45,7 +45,7 @@ def _checked(service: str, code: str, handle: Callable[..., Awaitable[Answer]], 
         if target := headers.get("x-amz-target"):
             operation, document = target.rpartition(".")[2], _decoded(body)
         else:
-            sent = {**query, **parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)}
+            sent = {**query, **forms.parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)}
             given = {name: values[0] if isinstance(values, list) else values for name, values in sent.items()}
             operation = given.get("Action", "")
             document = query_document(service, operation, given)

@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from local_aws.framework import forms
 from local_aws.framework.api import RequestContext
 from local_aws.framework.store import Scope
 from local_aws.host.authentication import Caller
 
 PRIVATE_PARTS = {
-    "ministack.app": ("AUTH", "_extract_s3_vhost_bucket", "_request_account_scope", "_routing_params"),
+    "ministack.app": ("AUTH", "_extract_s3_vhost_bucket", "_request_account_scope", "_routing_params", "parse_qs"),
     "ministack.core.responses": (
         "get_account_id",
         "get_region",
         "set_request_account_id",
         "set_request_region",
     ),
+    "ministack.services.cloudformation": ("parse_qs",),
     "ministack.core.router": ("_is_aws_service_name", "detect_service", "extract_access_key_id", "extract_region"),
 }
 
@@ -84,6 +86,8 @@ class Requests:
         self._router = modules["ministack.core.router"]
         # ministack would read every model of botocore to tell, for seconds in which nobody else is answered.
         self._router._is_aws_service_name = lambda name: True
+        for reader in (self._app, modules["ministack.services.cloudformation"]):
+            reader.parse_qs = forms.parse_qs
         # The clients of a load send hundreds of requests with the same signature.
         self._signed_by = lru_cache(1024)(self._read_signature)
         # Of keys that were let in; IAM never gives an id out again.

@@ -15,6 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ bootstrap_stack.read_models = _read_models
 
 # Who makes the calls of SageMaker, CloudFormation and Application Auto Scaling.
 _OF_AWS = re.compile(r"[a-z.-]+\.amazonaws\.com|.*/(SageMaker|AWSCloudFormation|AutoScaling-UpdateDesiredCapacity)")
+# A ledger has thousands of calls, of few callers.
+_of_aws = cache(_OF_AWS.fullmatch)
 
 
 class LocalAws:
@@ -196,7 +199,7 @@ class LocalAws:
 
     def ledger(self, **wanted: Any) -> list[dict[str, Any]]:
         """The calls so far whose members are as given."""
-        return [call for call in self._ledger.calls() if all(call[name] == value for name, value in wanted.items())]
+        return self._ledger.calls(**wanted)
 
     def saved(self) -> list[Any]:
         """What is on disk of ministack's state, an entry or a part of one each."""
@@ -209,7 +212,7 @@ class LocalAws:
 
     def asked(self) -> list[dict[str, Any]]:
         """The calls so far of everybody but AWS's own services, which go on with the endpoints of other tests."""
-        return [call for call in self.ledger() if not _OF_AWS.fullmatch(call["caller"])]
+        return [call for call in self.ledger() if not _of_aws(call["caller"])]
 
     def deploy(self, stack: str, template: dict[str, Any], **parameters: Any) -> dict[str, Any]:
         """Create or update a stack and wait until CloudFormation has ended; return its description."""
