@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -45,7 +46,8 @@ OTHER_DAGS = {
 }
 # The files of dags/ whose DAGs watch for something that the model files say.
 _WATCHING = ("image_build.py", "intake.py", "reaper.py")
-_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+# A wait for a task's state looks this rarely whether the run has ended without it.
+_LOOKS_AT_THE_RUN = 4
 # Guards against hanging only: no test says how fast something must be.
 PATIENCE_SECONDS = 300.0
 
@@ -194,15 +196,19 @@ class Instance:
         :raises AssertionError: when the run ends without it, with the logs of what failed.
         """
 
+        looks = itertools.count(1)
+
+        def state() -> str:
+            found: str = self.api().task(dag_id, run_id, task_id)["state"]
+            return found
+
         def reached() -> bool:
-            tasks = self.api().tasks(dag_id, run_id)
-            if tasks.get(task_id, {}).get("state") in states:
+            if state() in states:
                 return True
-            # No run has ended while one of its tasks goes on: most looks are one request.
-            if all(task["state"] in _ENDED for task in tasks.values()):
-                ended = self.api().run(dag_id, run_id)["state"] in ("success", "failed")
-                assert not ended, self.story(dag_id, run_id)
-            return False
+            if next(looks) % _LOOKS_AT_THE_RUN or not self._ended(dag_id, run_id):
+                return False
+            assert state() in states, self.story(dag_id, run_id)
+            return True
 
         self.wait(f"{task_id} of {run_id} to be {' or '.join(states)}", reached)
 

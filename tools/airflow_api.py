@@ -124,6 +124,11 @@ class AirflowApi:
         answer = self.call("GET", f"{_run_path(dag_id, run_id)}/taskInstances", limit=100)
         return {task["task_id"]: task for task in answer["task_instances"]}
 
+    def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Return one task instance, for much less of the server's time than all."""
+        task: dict[str, Any] = self.call("GET", f"{_run_path(dag_id, run_id)}/taskInstances/{_quoted(task_id)}")
+        return task
+
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return a task's XCom, or None."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/xcomEntries/{_quoted(key)}"
