@@ -35,6 +35,8 @@ MOST_RATIO, MOST_INTAKE_SECONDS, MOST_INTAKE_MIB = 1.2, 30.0, 64.0
 HOUR_SECONDS = 3600.0
 _MANY, _PART_SECONDS = 100, 600.0
 _POLLS = 50
+# A collection takes a tenth of a second of CPU, and two that do the same may differ by a third.
+_TASK_ROUNDS = 3
 # The folder of accounts, which are kept because making them takes minutes.
 _KEPT = ROOT / ".slipway" / "bench"
 _VARIABLES = {"AIRFLOW_VAR_SLIPWAY_AIRFLOW_ID": "bench"}
@@ -82,7 +84,8 @@ class Side:
 def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
     """Make both accounts, and take each path in both in turn.
 
-    :param rounds: how often each path is taken; the cheapest counts, because a busy machine only adds
+    :param rounds: how often each path is taken, releases and collections three times as often; the cheapest counts,
+        because a busy machine only adds
     :param scale: the share of a whole history, for a quick look
     :param say: prints progress
     """
@@ -108,7 +111,7 @@ def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
         _both(tasks, 1, say, "a collection before", _collection)
         taken = [
             (_both(tasks, 1, say, RELEASE, _release), _both(tasks, 1, say, COLLECTION, _collection))
-            for _ in range(rounds)
+            for _ in range(_TASK_ROUNDS * rounds)
         ]
         for path, each in zip((RELEASE, COLLECTION), zip(*taken, strict=True), strict=True):
             found[path] = {name: _cheapest([costs[name] for costs in each]) for name in sides}
