@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,8 @@ class Side:
 def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
     """Make both accounts, and take each path in both in turn.
 
-    :param rounds: how often each path is taken, releases and collections three times as often; the cheapest counts,
-        because a busy machine only adds
+    :param rounds: how often each path is taken, releases and collections three times as often; of CPU the least
+        counts, because a busy machine only adds, and of calls the most, because what grows from round to round counts
     :param scale: the share of a whole history, for a quick look
     :param say: prints progress
     """
@@ -114,7 +114,7 @@ def measure(rounds: int, scale: float, say: Callable[[str], None]) -> Part:
             for _ in range(_TASK_ROUNDS * rounds)
         ]
         for path, each in zip((RELEASE, COLLECTION), zip(*taken, strict=True), strict=True):
-            found[path] = {name: _cheapest([costs[name] for costs in each]) for name in sides}
+            found[path] = {name: _cost([costs[name] for costs in each]) for name in sides}
         few = _both({FRESH: sides[FRESH]}, 1, say, "a poll of two models", _poll)[FRESH]
         # What a poll and a teardown cost follows the number of models, too: see the notes. The processes are new ones.
         alike = {
@@ -140,8 +140,10 @@ def _teardown(side: Side) -> Cost:
     return side.ask("teardown")[1]
 
 
-def _cheapest(costs: Iterable[Cost]) -> Cost:
-    return min(costs, key=lambda cost: cost.cpu_seconds)
+def _cost(costs: Sequence[Cost]) -> Cost:
+    """Put the costs of the rounds together: the most calls, and the least CPU."""
+    most = max(costs, key=lambda cost: cost.all_calls)
+    return Cost(most.calls, min(cost.cpu_seconds for cost in costs))
 
 
 def _poll(side: Side) -> Cost:
@@ -169,7 +171,7 @@ def _both(
             costs[name].append(take(side))
         said = (f"{name} {each[-1].all_calls:.1f} calls, {each[-1].cpu_seconds:.3f} s" for name, each in costs.items())
         say(f"{path}: {'; '.join(said)}")
-    return {name: _cheapest(each) for name, each in costs.items()}
+    return {name: _cost(each) for name, each in costs.items()}
 
 
 def part(found: Mapping[str, Mapping[str, Cost]], intake: Mapping[str, float], size: Size, few: Cost) -> Part:

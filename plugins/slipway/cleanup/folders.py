@@ -53,11 +53,13 @@ class FoundReleases:
     :param listed: when all objects were listed, ISO 8601; None before that
     :param revisions: the ids of the releases that had more than a claim
     :param oldest: a time before which none of their objects was written, ISO 8601; None where that is not known
+    :param collected: the ids of those of which nothing was left since then; their packages stay on record
     """
 
     listed: str | None = None
     revisions: tuple[str, ...] = ()
     oldest: str | None = None
+    collected: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
@@ -88,10 +90,13 @@ class ReleaseFolders:
         self.of_a_release = _of_one(prefix)
         # What builds of the model's image have left, where all objects were listed: nothing finds out by itself.
         self.builds: dict[str, list[StoredObject]] = {}
-        # What `read` has found: the document, when all were listed if that is remembered, and the oldest object's time.
+        # What `read` has found: the document, when all were listed if that is remembered, the oldest object's time, and
+        # what there was and what was left of none.
         self._document = Document()
         self._whole: str | None = None
         self._oldest: datetime | None = None
+        self._known: set[str] = set()
+        self._collected: set[str] = set()
         # Since when packages were listed, and which.
         self._listed: tuple[datetime | None, list[ListedPackage]] | None = None
 
@@ -112,12 +117,16 @@ class ReleaseFolders:
             self.builds = self._by_release(objects, image_names.builds_of(self._prefix))
             self._oldest = min((item.modified for folder in found.values() for item in folder), default=None)
             self._whole = now.isoformat() if len(objects) > _FEW else None
+            self._known = set(found)
             return {revision_id: Folder(partial(list, folder)) for revision_id, folder in found.items()}
         self._whole = before.listed
         self._oldest = min(map(datetime.fromisoformat, (before.listed, before.oldest)))
-        # The survey needs the packages since the oldest release began: one list is enough for both.
-        known = {*before.revisions, own, *self._registered(self._oldest - MARGIN)}
-        return {revision_id: Folder(partial(self._objects, revision_id)) for revision_id in sorted(known)}
+        self._collected = set(before.collected)
+        # The survey needs the packages since the oldest release began: one list is enough for both. It has those of
+        # collected releases, too, which are left out: each would be read by four calls.
+        registered = self._registered(self._oldest - MARGIN) - self._collected
+        self._known = {*before.revisions, own, *registered}
+        return {revision_id: Folder(partial(self._objects, revision_id)) for revision_id in sorted(self._known)}
 
     def oldest(self) -> datetime | None:
         """Return a time before which no release that has left something has written an object; None without any."""
@@ -126,12 +135,14 @@ class ReleaseFolders:
     def remember(self, found: Iterable[str]) -> None:
         """Keep for the next collection which releases have left something, where that is not listed each time.
 
-        :param found: their ids
+        :param found: their ids; nothing is left of the others that were read
         """
         if self._whole is None:
             return
         oldest = self._oldest.isoformat() if self._oldest else None
-        after = FoundReleases(self._whole, tuple(sorted(found)), oldest)
+        left = set(found)
+        collected = (self._collected | self._known) - left
+        after = FoundReleases(self._whole, tuple(sorted(left)), oldest, tuple(sorted(collected)))
         if after != FoundReleases.from_json(self._document.content):
             # Where another collection was faster, its document is as true as this one.
             key = names.kept_key(self._prefix)

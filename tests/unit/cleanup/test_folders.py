@@ -84,6 +84,24 @@ def test_of_many_only_those_that_may_go_are_listed_again(claims):
     assert bucket.listed == ["releases/m/"]
 
 
+@pytest.mark.parametrize("many", [1, 40])
+def test_collected_releases_are_not_found_again_by_their_packages(many):
+    bucket = Bucket(claims=200, whole=many + 2)
+    gone, stay = [revision(number) for number in range(198 - many, 198)], [revision(198), revision(199)]
+    described = [f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip" for one in (*gone, *stay)]
+    bucket.packages = [ListedPackage("arn", one) for one in described]
+    assert bucket.read(199) == [*gone, *stay]
+    bucket.keys = [key for key in bucket.keys if not any(one in key for one in gone) or "claim.json" in key]
+    # The next collection sees that nothing is left. Those after it do not look again, however many there are.
+    assert bucket.read(199, gone=gone) == [*gone, *stay]
+    for _ in range(2):
+        assert (bucket.read(199), bucket.listed) == (stay, [])
+    # Somebody has one done again: it knows itself, and from then on the others know it.
+    bucket.add(197)
+    for own in (197, 199):
+        assert bucket.read(own) == [revision(197), *stay]
+
+
 def test_what_an_earlier_version_has_kept_is_found_out_again():
     bucket = Bucket(claims=200, whole=3)
     stored = {"format_version": 1, "listed": NOON.isoformat(), "revisions": [revision(1)]}
