@@ -1,6 +1,6 @@
 """The form of a query service's request, which routing, checks, permissions and the service each want parsed.
 
-A template makes it 50 kB, and parsing that took as long as all else that CloudFormation did for the request.
+An endpoint's template makes it 60 kB, and to parse that six times took 9 ms.
 """
 
 from __future__ import annotations
