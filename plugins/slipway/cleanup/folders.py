@@ -91,12 +91,11 @@ class ReleaseFolders:
         # What builds of the model's image have left, where all objects were listed: nothing finds out by itself.
         self.builds: dict[str, list[StoredObject]] = {}
         # What `read` has found: the document, when all were listed if that is remembered, the oldest object's time, and
-        # what there was and what was left of none.
+        # all releases of the list, or of the document and since then.
         self._document = Document()
         self._whole: str | None = None
         self._oldest: datetime | None = None
         self._known: set[str] = set()
-        self._collected: set[str] = set()
         # Since when packages were listed, and which.
         self._listed: tuple[datetime | None, list[ListedPackage]] | None = None
 
@@ -121,12 +120,12 @@ class ReleaseFolders:
             return {revision_id: Folder(partial(list, folder)) for revision_id, folder in found.items()}
         self._whole = before.listed
         self._oldest = min(map(datetime.fromisoformat, (before.listed, before.oldest)))
-        self._collected = set(before.collected)
         # The survey needs the packages since the oldest release began: one list is enough for both. It has those of
         # collected releases, too, which are left out: each would be read by four calls.
-        registered = self._registered(self._oldest - MARGIN) - self._collected
-        self._known = {*before.revisions, own, *registered}
-        return {revision_id: Folder(partial(self._objects, revision_id)) for revision_id in sorted(self._known)}
+        registered = self._registered(self._oldest - MARGIN) - set(before.collected)
+        known = {*before.revisions, own, *registered}
+        self._known = known.union(before.collected)
+        return {revision_id: Folder(partial(self._objects, revision_id)) for revision_id in sorted(known)}
 
     def oldest(self) -> datetime | None:
         """Return a time before which no release that has left something has written an object; None without any."""
@@ -135,14 +134,13 @@ class ReleaseFolders:
     def remember(self, found: Iterable[str]) -> None:
         """Keep for the next collection which releases have left something, where that is not listed each time.
 
-        :param found: their ids; nothing is left of the others that were read
+        :param found: their ids; nothing is left of the others that are known
         """
         if self._whole is None:
             return
         oldest = self._oldest.isoformat() if self._oldest else None
         left = set(found)
-        collected = (self._collected | self._known) - left
-        after = FoundReleases(self._whole, tuple(sorted(left)), oldest, tuple(sorted(collected)))
+        after = FoundReleases(self._whole, tuple(sorted(left)), oldest, tuple(sorted(self._known - left)))
         if after != FoundReleases.from_json(self._document.content):
             # Where another collection was faster, its document is as true as this one.
             key = names.kept_key(self._prefix)
