@@ -38,15 +38,13 @@ def several_milliseconds(latencies: HdrHistogram, *percentiles: float) -> list[f
     return [found[percentile] / 1000 for percentile in percentiles]
 
 
-def _counts(times: Iterable[float]) -> Counter[int]:
-    """Count times by the lowest value in microseconds that the histogram does not tell from them.
+def _recorded(seconds: float) -> int:
+    """Return the lowest value in microseconds that the histogram does not tell from this one.
 
     Recording a value costs ten times as much as counting it. The histogram keeps the first _EXACT_BITS bits.
     """
-    values = [max(_LOWEST_US, round(seconds * 1e6)) for seconds in times]
-    return Counter(
-        value if value < _EXACT else value >> (lost := value.bit_length() - _EXACT_BITS) << lost for value in values
-    )
+    value = max(_LOWEST_US, round(seconds * 1e6))
+    return value if value < _EXACT else value >> (lost := value.bit_length() - _EXACT_BITS) << lost
 
 
 def _record(latencies: HdrHistogram, counts: Mapping[int, int]) -> None:
@@ -72,8 +70,8 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
     latency: HdrHistogram = field(default_factory=histogram)
     service: HdrHistogram = field(default_factory=histogram)
-    _latencies: list[float] = field(default_factory=list)
-    _services: list[float] = field(default_factory=list)
+    _latencies: Counter[int] = field(default_factory=Counter)
+    _services: Counter[int] = field(default_factory=Counter)
 
     @property
     def answered(self) -> int:
@@ -96,22 +94,20 @@ class Tally:
         self.variants[variant] += 1
         if right:
             self.rights[variant] += 1
-        # Recorded in the histograms by settle(), all at once, which is faster.
-        self._latencies.append(latency_seconds)
-        self._services.append(service_seconds)
+        # Recorded in the histograms by settle(), equal ones at once, which is faster.
+        self._latencies[latency := _recorded(latency_seconds)] += 1
+        # In a closed loop both times are the same.
+        self._services[latency if service_seconds == latency_seconds else _recorded(service_seconds)] += 1
 
     def settle(self) -> Tally:
         """Record the latencies counted so far in the histograms.
 
         :returns: itself
         """
-        if self._latencies:
-            counts = _counts(self._latencies)
-            _record(self.latency, counts)
-            # In a closed loop both times are the same.
-            _record(self.service, counts if self._services == self._latencies else _counts(self._services))
-            self._latencies.clear()
-            self._services.clear()
+        _record(self.latency, self._latencies)
+        _record(self.service, self._services)
+        self._latencies.clear()
+        self._services.clear()
         return self
 
     def add(self, other: Tally) -> None:
@@ -126,15 +122,17 @@ class Tally:
         self.service.add(other.service)
 
     def to_message(self) -> dict[str, Any]:
-        """Return the counts as JSON, histograms in the format of the HDR tools."""
-        self.settle()
+        """Return counts that are not settled as JSON, latencies as pairs: microseconds, and how often it took so long.
+
+        Who reads them makes the histograms, because the process that sends has no time for it.
+        """
         return {
             "sent": self.sent,
             "rights": dict(self.rights),
             "variants": dict(self.variants),
             "errors": dict(self.errors),
-            "latency": self.latency.encode().decode(),
-            "service": self.service.encode().decode(),
+            "latency": list(self._latencies.items()),
+            "service": list(self._services.items()),
         }
 
     @classmethod
@@ -145,9 +143,9 @@ class Tally:
             rights=Counter(message["rights"]),
             variants=Counter(message["variants"]),
             errors=Counter(message["errors"]),
-            latency=HdrHistogram.decode(message["latency"]),
-            service=HdrHistogram.decode(message["service"]),
-        )
+            _latencies=Counter(dict(message["latency"])),
+            _services=Counter(dict(message["service"])),
+        ).settle()
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
