@@ -117,6 +117,9 @@ class ReleaseFolders:
             self._oldest = min((item.modified for folder in found.values() for item in folder), default=None)
             self._whole = now.isoformat() if len(objects) > _FEW else None
             self._known = set(found)
+            if self._whole and self._oldest:
+                # Nothing is left of the others whose packages will be listed. The survey needs this list anyway.
+                self._known |= self._registered(self._oldest - MARGIN)
             return {revision_id: Folder(partial(list, folder)) for revision_id, folder in found.items()}
         self._whole = before.listed
         self._oldest = min(map(datetime.fromisoformat, (before.listed, before.oldest)))
