@@ -175,9 +175,14 @@ class ReleaseFolders:
             known = self._listed = since, self._registry.listed_packages(group, since)
         return known[1]
 
-    def _registered(self, since: datetime) -> set[str]:
+    def pending(self) -> set[str]:
+        """Return the releases that have a package on which nobody has decided, as the list of packages says."""
+        return self._registered(self._oldest - MARGIN, only_pending=True) if self._oldest else set()
+
+    def _registered(self, since: datetime, *, only_pending: bool = False) -> set[str]:
         """Return the releases whose packages were made since then."""
-        matches = (self.of_a_release.search(one.description) for one in self.packages(since))
+        wanted = (one for one in self.packages(since) if one.pending or not only_pending)
+        matches = (self.of_a_release.search(one.description) for one in wanted)
         return {match[1] for match in matches if match}
 
 

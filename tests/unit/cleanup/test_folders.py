@@ -134,6 +134,20 @@ def test_a_removal_that_broke_off_is_gone_on_with_on_the_next_day():
     assert bucket.read(199) == [revision(198), revision(199)]
 
 
+def test_the_list_of_packages_says_on_which_nobody_has_decided():
+    bucket = Bucket(claims=200, whole=2)
+    listed = {revision(number): number % 2 == 0 for number in range(196, 200)}
+    bucket.packages = [
+        ListedPackage("arn", f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip", pending)
+        for one, pending in listed.items()
+    ]
+    folders = ReleaseFolders("m", "b", bucket, bucket.documents, bucket)
+    assert folders.pending() == set()
+    folders.read(revision(199), NOON)
+    assert folders.pending() == {revision(196), revision(198)}
+    assert len(bucket.since) == 1
+
+
 def test_what_an_earlier_version_has_kept_is_found_out_again():
     bucket = Bucket(claims=200, whole=3)
     stored = {"format_version": 1, "listed": NOON.isoformat(), "revisions": [revision(1)]}
