@@ -115,6 +115,7 @@ class Release:
         self.package_arn = hook.create_model_package(
             {
                 "ModelPackageGroupName": plan.model_package_group,
+                "ModelPackageDescription": f"Trained by {plan.training_job_name} from {plan.request_uri}",
                 "ModelApprovalStatus": "PendingManualApproval",
                 "InferenceSpecification": {
                     "Containers": [{"Image": IMAGE, "ModelDataUrl": self.artefact.uri}],

@@ -8,7 +8,7 @@ from slipway import image_names, names
 from slipway.aws.documents import S3Documents
 from slipway.cleanup.collect_garbage import CollectGarbageOperator
 from slipway.deployment.history import BEFORE
-from slipway.errors import RollBackRefused
+from slipway.errors import RollBackRefused, Superseded
 from slipway.host import runs
 from slipway.model import config as model_config
 from slipway.registry.hook import ModelRegistryHook
@@ -31,8 +31,9 @@ from tests.unit.task_runs import context, run_task
 pytestmark = pytest.mark.local_aws
 
 # What each release is, oldest first; "live" is the one that collects.
-KINDS = ("production 1", "failed", "pending", "going on", "used", "production 2", "live", "newer")
-COLLECTED = {"production 1", "failed"}
+KINDS = ("production 1", "failed", "undecided", "going on", "used", "production 2", "live", "newer")
+UNDECIDED = {"undecided", "going on", "newer"}
+COLLECTED = {"production 1", "failed", "undecided"}
 # Images of the model by number: the first was replaced, the second is that of a kept release, the third is the newest.
 BUILDS = {1: "2026-01-01T00:00:00+00:00", 2: "2026-01-02T00:00:00+00:00", 3: "2026-01-03T00:00:00+00:00"}
 OF_A_BUILD = {"claim.json", "build.json", "image.zip", "image.json", "packages.json"}
@@ -90,7 +91,7 @@ def _scene(aws) -> Scene:
     trained.wait()
     releases = {kind: Release(model, plan, urls[kind]) for kind, plan in plans.items()}
     _tell(releases)
-    _build(aws, releases["pending"])
+    _build(aws, releases["going on"])
     releases["live"].deploy(PRD)
     hand_made = _endpoint_by_hand(aws, releases["used"].model_data_url)
     tag = [{"Key": "slipway:model-prefix", "Value": model.prefix}]
@@ -105,12 +106,12 @@ def _scene(aws) -> Scene:
 
 
 def _tell(releases) -> None:
-    """Claim every release, decide on all but the pending one, and mark those that production has served."""
+    """Claim every release, decide on some, and mark those that production has served."""
     documents, registry = S3Documents(aws_conn_id=None), ModelRegistryHook(aws_conn_id=None)
     for kind, release in releases.items():
         claim = {"dag_id": "any", "run_id": kind, "sequence": release.plan.sequence, "claimed_at": "2026-01-01"}
         documents.write(BUCKET, names.claim_key(release.model.prefix, release.plan.revision_id), claim, etag=None)
-        if kind != "pending":
+        if kind not in UNDECIDED:
             release.approve(approved=kind not in ("failed", "used"))
     registry.delete_model_package(releases["failed"].package_arn)
     for kind, former in (("production 1", None), ("production 2", "production 1"), ("live", "production 2")):
@@ -180,7 +181,7 @@ def test_a_build_goes_whose_image_no_kept_release_uses(scene):
     assert scene.builds == {1: {"claim.json"}, 2: OF_A_BUILD, 3: OF_A_BUILD}
 
 
-def test_what_is_in_use_or_needed_or_not_decided_or_newer_stays_whole(scene):
+def test_what_is_in_use_or_needed_or_may_still_be_approved_stays_whole(scene):
     for kind in set(KINDS) - COLLECTED:
         assert scene.after[kind] == scene.before[kind], kind
 
@@ -208,6 +209,22 @@ def test_a_package_that_was_collected_says_so_and_cannot_come_back(aws, scene):
     assert gone.package["ModelApprovalStatus"] == "Approved"
     with pytest.raises(RollBackRefused, match="collected as garbage"):
         RollBack(scene.model, gone.package_arn).choose()
+
+
+def test_nobody_can_approve_a_package_whose_files_are_gone(scene):
+    states = {kind: scene.releases[kind].package for kind in UNDECIDED}
+    assert {kind: one["ModelApprovalStatus"] for kind, one in states.items()} == {
+        "undecided": "Rejected",
+        "going on": "PendingManualApproval",
+        "newer": "PendingManualApproval",
+    }
+    gone = states["undecided"]
+    assert "refuses this one" in gone["ApprovalDescription"]
+    record = gone["CustomerMetadataProperties"]
+    assert (record["slipway-decided-by"], record["slipway-decided-how"]) == ("slipway", "superseded")
+    assert "slipway-collected-at" in record
+    with pytest.raises(Superseded):
+        scene.releases["undecided"].deploy(PRD)
 
 
 def test_what_is_kept_can_come_back(aws, scene):

@@ -6,6 +6,7 @@ import pytest
 
 from slipway import names
 from slipway.cleanup import folders
+from slipway.deployment import history
 from slipway.deployment.roll_back import RollBackOperator
 from slipway.deployment.roll_back_order import ROLL_BACK_TASKS
 from slipway.model import config
@@ -36,16 +37,15 @@ def crashes(aws, every_kill):
 
 @pytest.fixture(scope="module")
 def trained(aws, crashes) -> dict[str, Run]:
-    """A release that ended after its training, and two that are in production one after the other."""
+    """A release that ended before anybody decided on it, and two that are in production one after the other."""
     waits, runs = Waits(crashes), {}
     for number, name in enumerate(("abandoned", "first", "second")):
         run = runs[name] = begin(aws, MODEL, zip_with(num_round=str(number + 1)))
         with crashes.disarmed():
-            _take(crashes, run, "train", waits)
+            for task_id in ("train", "evaluate", "register"):
+                _take(crashes, run, task_id, waits)
             if name == "abandoned":
                 continue
-            for task_id in ("evaluate", "register"):
-                _take(crashes, run, task_id, waits)
             record_decision(run.xcoms["register"]["model_package_arn"], run.xcoms["process_request"]["digest"])
             _take(crashes, run, "deploy_prd", waits)
     return runs
@@ -114,12 +114,21 @@ def test_a_killed_collection_removes_the_abandoned_release_and_nothing_else(
     record_property("kills of the garbage collection", crashes.kills - kills)
     assert crashes.kills - kills > 20
     assert _objects(aws, trained["abandoned"]) == {"claim.json"}
+    packages = {name: _package(aws, trained[name]) for name in trained}
+    states = {name: one["ModelApprovalStatus"] for name, one in packages.items()}
+    assert states == {"abandoned": "Rejected", "first": "Approved", "second": "Approved"}
+    collected = {name for name, one in packages.items() if history.COLLECTED in one["CustomerMetadataProperties"]}
+    assert collected == {"abandoned"}
     assert {name: _objects(aws, trained[name]) for name in ("first", "second")} | {"own": _objects(aws, run)} == kept
     assert once() == {"revisions": [], "resources": [], "bytes": 0}
     body = aws.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=ENDPOINT, ContentType="text/csv", Body=b"5.1,3.5,1.4,0.2"
     )["Body"]
     assert float(body.read()) == 0
+
+
+def _package(aws, run) -> dict:
+    return aws.client("sagemaker").describe_model_package(ModelPackageName=run.xcoms["register"]["model_package_arn"])
 
 
 def _objects(aws, run) -> set[str]:

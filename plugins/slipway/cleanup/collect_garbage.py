@@ -17,12 +17,13 @@ from slipway.cleanup import rules
 from slipway.cleanup.rules import Past
 from slipway.cleanup.survey import Survey
 from slipway.deployment import history, served_artefacts
-from slipway.deployment.parameters import data_urls
+from slipway.deployment.parameters import SEQUENCE, data_urls
 from slipway.errors import SlipwayError
 from slipway.host import runs
 from slipway.plan import ReleasePlan, pull_plan, roll_back_target
 from slipway.registry.artefact_store import S3Artefacts
 from slipway.registry.hook import ModelRegistryHook
+from slipway.registry.record import Candidate
 from slipway.stages.board import Outcome
 from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, Environment
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from slipway.model.config import ModelConfig
+
+# Why a package is rejected on which nobody has decided.
+_NEVER_DEPLOYED = "Superseded: production serves a newer release and refuses this one, so its files are removed"
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
 
     CloudFormation removes what it replaces. This task removes what CloudFormation could not remove or did not make.
     It keeps what an endpoint of the account or a stack of the model uses, what a roll-back may need, what a run still
-    works with, and what waits for an approval. It holds production's lease while it removes, so no roll-back starts
-    meanwhile; what it looks at costs the same calls however large the account is.
+    works with, and what may still be approved and deployed. It holds production's lease while it removes, so no
+    roll-back starts meanwhile; what it looks at costs the same calls however large the account is.
 
     The release is already deployed. What cannot be removed is logged, and the next release tries again; the task does
     not fail. It fails, and removes nothing, only if an artefact of production is not the one on record; then it also
@@ -149,12 +153,14 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         keep = self.model.roll_back.keep_releases
         # What exists before what is in use: see Survey.
         folders, tagged = survey.folders(plan.revision_id), survey.tagged()
-        packages, deployed = survey.registered(folders, keep)
+        undecided = survey.undecided(folders, plan.sequence)
+        others = {one: folder for one, folder in folders.items() if one not in undecided}
+        packages, deployed = survey.registered(others, keep)
         stacks = survey.stacks()
         needed = rules.needed(survey.chain(stacks), deployed, keep)
-        past = survey.past((one for one in folders if one != plan.revision_id), packages, needed)
+        past = survey.past((one for one in others if one != plan.revision_id), packages, needed)
         in_use = survey.in_use(stacks)
-        gone = survey.superseded(past, plan.sequence, in_use, needed)
+        gone = survey.superseded(past, plan.sequence, survey.production(stacks).get(SEQUENCE), in_use, needed)
         survey.remember(folders, gone)
         if any(stack.status.in_progress for stack in stacks):
             self.log.info("A stack is being changed: the next release collects models and endpoint configs")
@@ -180,8 +186,12 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         :returns: the bytes that were removed
         """
         package = survey.package(past.package_arn) if past.package_arn else None
+        if package and past.pending:
+            # First of all, so that nobody approves a package whose files are gone.
+            candidate = Candidate.of(package)
+            self.reject_package(candidate.model_package_arn, candidate.digest, _NEVER_DEPLOYED)
         if package and history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
-            # First, so that no roll-back uses a package without its artefact.
+            # Before the rest, so that no roll-back uses a package without its artefact.
             now = datetime.now(UTC).isoformat(timespec="seconds")
             survey.registry.annotate(package, {history.COLLECTED: now})
         freed = 0

@@ -117,6 +117,9 @@ class ReleaseFolders:
             self._oldest = min((item.modified for folder in found.values() for item in folder), default=None)
             self._whole = now.isoformat() if len(objects) > _FEW else None
             self._known = set(found)
+            if self._whole and self._oldest:
+                # Nothing is left of the others whose packages will be listed. The survey needs this list anyway.
+                self._known |= self._registered(self._oldest - MARGIN)
             return {revision_id: Folder(partial(list, folder)) for revision_id, folder in found.items()}
         self._whole = before.listed
         self._oldest = min(map(datetime.fromisoformat, (before.listed, before.oldest)))
@@ -172,9 +175,14 @@ class ReleaseFolders:
             known = self._listed = since, self._registry.listed_packages(group, since)
         return known[1]
 
-    def _registered(self, since: datetime) -> set[str]:
+    def pending(self) -> set[str]:
+        """Return the releases that have a package on which nobody has decided, as the list of packages says."""
+        return self._registered(self._oldest - MARGIN, only_pending=True) if self._oldest else set()
+
+    def _registered(self, since: datetime, *, only_pending: bool = False) -> set[str]:
         """Return the releases whose packages were made since then."""
-        matches = (self.of_a_release.search(one.description) for one in self.packages(since))
+        wanted = (one for one in self.packages(since) if one.pending or not only_pending)
+        matches = (self.of_a_release.search(one.description) for one in wanted)
         return {match[1] for match in matches if match}
 
 

@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import cached_property
 from itertools import islice
 
+from slipway.stages import sequences
+
 
 @dataclass(frozen=True)
 class Past:
@@ -18,7 +20,7 @@ class Past:
     :param goes_on: whether its run has not ended
     :param home: the folder of its documents and its copy of the model, an S3 URI that ends in a slash
     :param package_arn: its model package; None if it registered none
-    :param pending: whether the package waits for an approval
+    :param pending: whether nobody has decided on the package
     :param outputs: the folders that its training jobs wrote, in the same form; empty where they were not looked up
     """
 
@@ -84,23 +86,26 @@ def needed(chain: Iterable[str], deployed: Iterable[str], keep_releases: int) ->
     return frozenset([*islice(chain, keep_releases), *islice(deployed, keep_releases)])
 
 
-def superseded(past: Sequence[Past], sequence: str, in_use: InUse, kept: Collection[str]) -> list[Past]:
+def superseded(
+    past: Sequence[Past], sequence: str, deployed: str | None, in_use: InUse, kept: Collection[str]
+) -> list[Past]:
     """Choose the releases that cannot be deployed again and that nothing needs.
 
-    A release that is not older than the collecting one may still be deployed when somebody clears its run.
+    A release that is not older than the collecting one may still be deployed when somebody clears its run. One that
+    nobody has decided on may be, too, unless production serves a newer one.
 
     :param past: the releases that have left something in S3
     :param sequence: the sequence of the release that collects
+    :param deployed: the sequence that production's stack names; None where it names none
     :param in_use: what endpoints and stacks use
     :param kept: packages that a roll-back needs
     :returns: the releases whose documents and artefacts may be removed
     """
-    moment = datetime.fromisoformat(sequence)
     return [
         one
         for one in past
-        if _ended_before(one, moment)
-        and not one.pending
+        if ended_before(one, sequence)
+        and not _may_be_approved(one, deployed)
         and one.package_arn not in kept
         and not any(in_use.has_below(folder) for folder in (one.home, *one.outputs))
     ]
@@ -130,8 +135,7 @@ def superseded_builds(builds: Iterable[PastBuild], sequence: str, needed: Collec
     :param sequence: the sequence of the release that collects; newer uploads stay
     :param needed: the digests of the kept releases' images, and of the newest image
     """
-    moment = datetime.fromisoformat(sequence)
-    return [one for one in builds if _ended_before(one, moment) and one.digest not in needed]
+    return [one for one in builds if ended_before(one, sequence) and one.digest not in needed]
 
 
 def left_lists(lists: Mapping[str, str], builds: Iterable[PastBuild]) -> list[str]:
@@ -147,9 +151,16 @@ def left_lists(lists: Mapping[str, str], builds: Iterable[PastBuild]) -> list[st
     return [] if None in tags else [key for key, tag in lists.items() if tag not in tags]
 
 
-def _ended_before(one: Past | PastBuild, moment: datetime) -> bool:
-    """Tell whether the run has ended, and its upload is known to be older."""
-    return one.sequence is not None and datetime.fromisoformat(one.sequence) < moment and not one.goes_on
+def ended_before(one: Past | PastBuild, sequence: str) -> bool:
+    """Tell whether the run has ended, and its upload is known to be older than that of the release that collects."""
+    if one.sequence is None or one.goes_on:
+        return False
+    return datetime.fromisoformat(one.sequence) < datetime.fromisoformat(sequence)
+
+
+def _may_be_approved(one: Past, deployed: str | None) -> bool:
+    """Tell whether somebody may decide on a release: production refuses one that is older than what it serves."""
+    return one.pending and not (one.sequence and sequences.is_older(one.sequence, deployed))
 
 
 def _short(name: str) -> str:

@@ -36,6 +36,8 @@ from slipway.states import Environment, ModelApprovalStatus
 log = logging.getLogger(__name__)
 
 _MAX_JOBS = 9
+# So many releases are removed by one collection, because deployments wait meanwhile; the next ones go on.
+_MOST = 100
 
 
 class Survey:
@@ -69,6 +71,7 @@ class Survey:
         self._goes_on = goes_on
         self._builds = BuildFolders(prefix, bucket, self.s3, self._documents, goes_on)
         self._packages: dict[str, Mapping[str, Any]] = {}
+        self._claims: dict[str, tuple[str | None, bool]] = {}
 
     def folders(self, own: str) -> Folders:
         """Return what each release has left under its prefix, without its claim, which is kept.
@@ -97,17 +100,28 @@ class Survey:
         )
         return [one for one in found if one and not in_use.has_name(one.name, one.arn)]
 
+    def undecided(self, folders: Folders, sequence: str) -> set[str]:
+        """Find the releases that stay because nobody has decided on them and somebody still may.
+
+        The list of packages and the claims say so, so their packages are not described.
+
+        :param folders: what each release has left
+        :param sequence: the sequence of the release that collects
+        """
+        pending = self._folders.pending().intersection(folders)
+        return {one for one in pending if not rules.ended_before(self._past(one, None), sequence)}
+
     def past(
         self, releases: Iterable[str], packages: Mapping[str, Mapping[str, Any]], needed: Collection[str]
     ) -> list[Past]:
-        """Read the releases that may be superseded: not those whose package a roll-back needs or that waits.
+        """Read the releases that may be superseded: not those whose package a roll-back needs.
 
         :param releases: their ids
         :param packages: those that `registered` has found
         :param needed: ARNs of packages that a roll-back needs
         """
         found = {one: packages.get(one) for one in releases}
-        stay = {one for one, package in found.items() if package and (_is_pending(package) or _arn(package) in needed)}
+        stay = {one for one, package in found.items() if package and _arn(package) in needed}
         return [self._past(one, package) for one, package in found.items() if one not in stay]
 
     def remember(self, folders: Folders, gone: Iterable[Past]) -> None:
@@ -118,13 +132,17 @@ class Survey:
         """
         self._folders.remember(set(folders) - {one.revision_id for one in gone if not folders[one.revision_id].objects})
 
-    def superseded(self, past: Iterable[Past], sequence: str, in_use: InUse, kept: Collection[str]) -> list[Past]:
+    def superseded(
+        self, past: Iterable[Past], sequence: str, deployed: str | None, in_use: InUse, kept: Collection[str]
+    ) -> list[Past]:
         """Choose the releases that may be removed, as rules.superseded, with the folders that their jobs wrote.
 
-        Those folders take calls for each release, so they are looked up only of those that nothing else keeps.
+        Those folders take calls for each release, so they are looked up only of those that nothing else keeps, and
+        only of the oldest of these.
         """
-        candidates = rules.superseded(list(past), sequence, in_use, kept)
-        return rules.superseded(list(map(self._with_outputs, candidates)), sequence, in_use, kept)
+        candidates = rules.superseded(list(past), sequence, deployed, in_use, kept)
+        oldest = sorted(candidates, key=lambda one: datetime.fromisoformat(str(one.sequence)))[:_MOST]
+        return rules.superseded(list(map(self._with_outputs, oldest)), sequence, deployed, in_use, kept)
 
     def superseded_builds(self, kept: Iterable[str], sequence: str) -> list[tuple[str, list[StoredObject]]]:
         """Find what builds of the model's image have left that nothing needs, where all objects were listed.
@@ -169,9 +187,13 @@ class Survey:
 
     def chain(self, stacks: list[Stack]) -> Iterator[str]:
         """Return the packages that production has served, the live one first, each followed by the one before it."""
-        name = names.stack_name(self.prefix, Environment.PRODUCTION)
-        live = next((stack.outputs.get(MODEL_PACKAGE_ARN) for stack in stacks if stack.name == name), None)
+        live = self.production(stacks).get(MODEL_PACKAGE_ARN)
         return (package["ModelPackageArn"] for package in history.chain(live, self.package))
+
+    def production(self, stacks: list[Stack]) -> Mapping[str, str]:
+        """Return the outputs of production's stack; none where it is not among them."""
+        name = names.stack_name(self.prefix, Environment.PRODUCTION)
+        return next((stack.outputs for stack in stacks if stack.name == name), {})
 
     def in_use(self, stacks: list[Stack]) -> InUse:
         """Read what the account's endpoints use, also those of others, and what the model's stacks use.
@@ -220,20 +242,25 @@ class Survey:
         return any(item.key == key for item in objects)
 
     def _past(self, revision_id: str, package: Mapping[str, Any] | None) -> Past:
-        home = uri(self.bucket, names.release_prefix(self.prefix, revision_id))
-        try:
-            claim = read_claim(self._documents, self.bucket, self.prefix, revision_id)
-        except PermanentError as error:
-            # Without a sequence nothing of it is removed.
-            log.warning("%s. Everything of this release is kept", error.problem)
-            return Past(revision_id, None, True, home)
         return Past(
             revision_id,
-            *claimed(claim, self._goes_on),
-            home,
+            *self._claimed(revision_id),
+            uri(self.bucket, names.release_prefix(self.prefix, revision_id)),
             _arn(package) if package else None,
-            _is_pending(package) if package else False,
+            package is not None and package.get("ModelApprovalStatus") == ModelApprovalStatus.PENDING,
         )
+
+    def _claimed(self, revision_id: str) -> tuple[str | None, bool]:
+        """Tell a release's sequence and whether its run has not ended, which is found out once."""
+        if revision_id not in self._claims:
+            try:
+                claim = read_claim(self._documents, self.bucket, self.prefix, revision_id)
+                self._claims[revision_id] = claimed(claim, self._goes_on)
+            except PermanentError as error:
+                # Without a sequence nothing of it is removed.
+                log.warning("%s. Everything of this release is kept", error.problem)
+                self._claims[revision_id] = None, True
+        return self._claims[revision_id]
 
     def _revision(self, revision_id: str) -> Revision | None:
         key = names.revision_key(self.prefix, revision_id)
@@ -255,7 +282,3 @@ class Survey:
 
 def _arn(package: Mapping[str, Any]) -> str:
     return str(package["ModelPackageArn"])
-
-
-def _is_pending(package: Mapping[str, Any]) -> bool:
-    return package.get("ModelApprovalStatus") == ModelApprovalStatus.PENDING

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from slipway import names
@@ -59,7 +58,7 @@ def check_sequence(outputs: Mapping[str, str], plan: ReleasePlan, stack_name: st
     deployed = outputs.get(SEQUENCE)
     if deployed and (why := sequences.fault(deployed)):
         log.error("The sequence of the stack %s is ignored: %.40r %s", stack_name, deployed, why)
-    elif deployed and datetime.fromisoformat(deployed) > datetime.fromisoformat(plan.sequence):
+    elif sequences.is_older(plan.sequence, deployed):
         raise Superseded(
             "A newer release is deployed already",
             resource=stack_name,

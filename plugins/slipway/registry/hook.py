@@ -17,6 +17,7 @@ from slipway.errors import NotApproved
 from slipway.plan import ReleasePlan
 from slipway.registry.metadata import DIGEST, REVISION, TEST_PREFIX, metadata_value
 from slipway.registry.record import Candidate
+from slipway.states import ModelApprovalStatus
 
 # The largest page; the default is ten.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html
@@ -31,10 +32,12 @@ class ListedPackage:
     """A model package as a listing names it.
 
     :param description: what `register` wrote: the training job, and where the release's zip is
+    :param pending: whether nobody has decided on it
     """
 
     arn: str
     description: str
+    pending: bool = False
 
 
 class ModelRegistryHook(SageMakerApiHook):
@@ -171,7 +174,11 @@ class ModelRegistryHook(SageMakerApiHook):
         """
         window = {"CreationTimeAfter": since} if since else {}
         return [
-            ListedPackage(item["ModelPackageArn"], item.get("ModelPackageDescription", ""))
+            ListedPackage(
+                item["ModelPackageArn"],
+                item.get("ModelPackageDescription", ""),
+                item.get("ModelApprovalStatus") == ModelApprovalStatus.PENDING,
+            )
             for page in self._pages(group, window)
             for item in page
         ]

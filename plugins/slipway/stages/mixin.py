@@ -167,17 +167,25 @@ class StageMixin(TaskErrors):
         :param comment: why, for the Model Registry
         :raises slipway.errors.AwsError: when a call fails
         """
-        registration = result_of(context, "register")
-        if not registration:
-            return
+        if registration := result_of(context, "register"):
+            self.reject_package(registration["model_package_arn"], pull_plan(context).digest, comment)
+
+    def reject_package(self, arn: str, digest: str, comment: str) -> None:
+        """Reject the model package of a superseded release, unless somebody has decided on it.
+
+        :param arn: the package
+        :param digest: SHA-256 of the release's zip
+        :param comment: why, for the Model Registry
+        :raises slipway.errors.AwsError: when a call fails
+        """
         try:
             DecisionRecordHook(aws_conn_id=self.aws_conn_id).record_decision(
-                registration["model_package_arn"],
+                arn,
                 approved=False,
                 decided_by=NOBODY,
                 how=How.SUPERSEDED.value,
                 comment=comment,
-                digest=pull_plan(context).digest,
+                digest=digest,
             )
         except (AlreadyDecided, NotApproved) as standing:
             # Somebody has decided, or the package is gone: nobody can approve it any more.

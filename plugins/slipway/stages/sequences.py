@@ -28,6 +28,18 @@ def fault(sequence: object) -> str | None:
     return "is in the future" if moment > datetime.now(UTC) + CLOCK_SKEW else None
 
 
+def is_older(sequence: str, deployed: str | None) -> bool:
+    """Tell whether a release is older than what a stack serves, and can therefore never be deployed there again.
+
+    :param sequence: the release's place, ISO 8601
+    :param deployed: the sequence that the stack names, or None; an invalid one counts as None, since Slipway did not
+        write it
+    """
+    if not deployed or fault(deployed):
+        return False
+    return datetime.fromisoformat(deployed) > datetime.fromisoformat(sequence)
+
+
 def check(sequence: str, resource: str) -> str:
     """Refuse an invalid sequence.
 

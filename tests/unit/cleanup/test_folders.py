@@ -102,6 +102,52 @@ def test_collected_releases_are_not_found_again_by_their_packages(many):
         assert bucket.read(own) == [revision(197), *stay]
 
 
+@pytest.mark.parametrize("many", [1, 40])
+def test_collected_releases_are_not_found_again_on_the_next_day(many):
+    bucket = Bucket(claims=200, whole=many + 2)
+    gone, stay = [revision(number) for number in range(198 - many, 198)], [revision(198), revision(199)]
+    described = [f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip" for one in (*gone, *stay)]
+    bucket.packages = [ListedPackage("arn", one) for one in described]
+    bucket.read(199)
+    bucket.keys = [key for key in bucket.keys if not any(one in key for one in gone) or "claim.json" in key]
+    bucket.read(199, gone=gone)
+    bucket.now += timedelta(days=1)
+    assert (bucket.read(199), bucket.listed) == (stay, ["releases/m/"])
+    for _ in range(2):
+        assert (bucket.read(199), bucket.listed) == (stay, [])
+    bucket.add(197)
+    for own in (197, 199):
+        assert bucket.read(own) == [revision(197), *stay]
+
+
+def test_a_removal_that_broke_off_is_gone_on_with_on_the_next_day():
+    bucket = Bucket(claims=200, whole=4)
+    gone, half = revision(196), revision(197)
+    bucket.packages = [ListedPackage("arn", f"Trained by j from s3://b/releases/m/{one}/zip") for one in (gone, half)]
+    bucket.read(199)
+    bucket.keys = [key for key in bucket.keys if gone not in key or "claim.json" in key]
+    bucket.now += timedelta(days=1)
+    for _ in range(2):
+        assert bucket.read(199, gone=[half]) == [half, revision(198), revision(199)]
+    bucket.keys = [key for key in bucket.keys if half not in key or "claim.json" in key]
+    assert bucket.read(199, gone=[half]) == [half, revision(198), revision(199)]
+    assert bucket.read(199) == [revision(198), revision(199)]
+
+
+def test_the_list_of_packages_says_on_which_nobody_has_decided():
+    bucket = Bucket(claims=200, whole=2)
+    listed = {revision(number): number % 2 == 0 for number in range(196, 200)}
+    bucket.packages = [
+        ListedPackage("arn", f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip", pending)
+        for one, pending in listed.items()
+    ]
+    folders = ReleaseFolders("m", "b", bucket, bucket.documents, bucket)
+    assert folders.pending() == set()
+    folders.read(revision(199), NOON)
+    assert folders.pending() == {revision(196), revision(198)}
+    assert len(bucket.since) == 1
+
+
 def test_what_an_earlier_version_has_kept_is_found_out_again():
     bucket = Bucket(claims=200, whole=3)
     stored = {"format_version": 1, "listed": NOON.isoformat(), "revisions": [revision(1)]}
@@ -116,11 +162,11 @@ def test_one_list_of_packages_is_enough_for_all_that_ask():
     folders = ReleaseFolders("m", "b", bucket, bucket.documents, bucket)
     folders.read(revision(1999), bucket.now)
     assert folders.oldest() == NOON
-    # The oldest object is from noon, and clocks may differ by an hour.
-    assert bucket.since == [NOON - timedelta(hours=1)]
+    # The oldest object is from noon, and clocks may differ by an hour. Each collection lists them once.
+    assert bucket.since == [NOON - timedelta(hours=1)] * 2
     folders.packages(NOON)
-    assert len(bucket.since) == 1
+    assert len(bucket.since) == 2
     folders.packages(NOON - timedelta(hours=2))
     folders.packages(None)
     folders.packages(NOON)
-    assert bucket.since[1:] == [NOON - timedelta(hours=2), None]
+    assert bucket.since[2:] == [NOON - timedelta(hours=2), None]

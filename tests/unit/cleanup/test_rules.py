@@ -1,5 +1,6 @@
 """What may be removed: never anything that an endpoint uses or a roll-back needs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -47,38 +48,52 @@ def histories(draw):
     used = draw(st.frozensets(urls, max_size=3)) if outputs else frozenset()
     packages = [one.package_arn for one in releases if one.package_arn]
     chain = draw(st.permutations(packages))
-    return releases, InUse(data_urls=used), chain, draw(st.permutations(packages)), draw(st.integers(1, 4))
+    deployed = draw(st.none() | st.integers(0, 2 * NOW).map(moment) | st.just("9999-12-31T23:59:59+00:00"))
+    in_use = InUse(data_urls=used)
+    return releases, in_use, chain, draw(st.permutations(packages)), draw(st.integers(1, 4)), deployed
+
+
+def waits(one: Past, deployed: str | None) -> bool:
+    """Whether somebody may approve a release that production would then take."""
+    return one.pending and (deployed is None or deployed.startswith("9999") or str(one.sequence) >= deployed)
 
 
 @settings(max_examples=300)
 @given(histories())
 def test_nothing_goes_that_an_endpoint_uses_or_a_roll_back_needs(history):
-    releases, in_use, chain, deployed, keep = history
-    kept = needed(chain, deployed, keep)
-    gone = superseded(releases, moment(NOW), in_use, kept)
+    releases, in_use, chain, served, keep, deployed = history
+    kept = needed(chain, served, keep)
+    gone = superseded(releases, moment(NOW), deployed, in_use, kept)
     for one in gone:
         assert one.package_arn not in chain[:keep]
-        assert one.package_arn not in deployed[:keep]
+        assert one.package_arn not in served[:keep]
         assert not any(url.startswith(folder) for url in in_use.data_urls for folder in (one.home, *one.outputs))
-        assert not one.goes_on and not one.pending
+        assert not one.goes_on and not waits(one, deployed)
         assert one.sequence is not None and one.sequence < moment(NOW)
 
 
 @settings(max_examples=300)
 @given(histories())
 def test_what_stays_has_a_reason(history):
-    releases, in_use, chain, deployed, keep = history
-    kept = needed(chain, deployed, keep)
-    gone = superseded(releases, moment(NOW), in_use, kept)
+    releases, in_use, chain, served, keep, deployed = history
+    kept = needed(chain, served, keep)
+    gone = superseded(releases, moment(NOW), deployed, in_use, kept)
     for one in releases:
         reasons = (
             one.goes_on,
-            one.pending,
+            waits(one, deployed),
             one.sequence is None or one.sequence >= moment(NOW),
             one.package_arn in kept,
             any(in_use.has_below(folder) for folder in (one.home, *one.outputs)),
         )
         assert (one in gone) != any(reasons)
+
+
+def test_what_nobody_has_decided_on_goes_once_production_refuses_it():
+    older, newer = past(3, pending=True), past(5, pending=True)
+    for deployed, gone in ((moment(5), [older]), (moment(6), [older, newer]), (moment(3), []), (None, [])):
+        assert superseded([older, newer], moment(NOW), deployed, InUse(), ()) == gone
+    assert superseded([replace(older, goes_on=True)], moment(NOW), moment(5), InUse(), ()) == []
 
 
 def test_both_what_was_before_and_what_was_newest_is_kept():

@@ -9,6 +9,7 @@ import pytest
 
 from slipway.aws.endpoints import ListedEndpoint
 from slipway.aws.placeholders import AwsIdentity
+from slipway.cleanup import survey as survey_module
 from slipway.cleanup.account import AccountSurvey
 from slipway.cleanup.rules import InUse, Past
 from slipway.cleanup.survey import Survey
@@ -92,7 +93,7 @@ def test_a_release_with_a_document_that_cannot_be_read_is_kept_and_the_others_go
     answers = {key: {"Body": io.BytesIO(body.encode()), "ETag": "e"} for key, body in bodies.items()}
     made._documents.s3 = SimpleNamespace(conn=SimpleNamespace(get_object=lambda Bucket, Key: answers[Key]))
     past = made.past((good, bad), {}, ())
-    gone = made.superseded(past, "2025-06-01T12:00:00+00:00", InUse(), ())
+    gone = made.superseded(past, "2025-06-01T12:00:00+00:00", None, InUse(), ())
     assert [one.revision_id for one in gone] == [good]
     assert f"{bad}/{name}" in caplog.text and "is kept" in caplog.text
 
@@ -107,16 +108,46 @@ def test_what_jobs_wrote_is_looked_up_of_no_release_that_is_kept():
         Past(revision_id=str(number), sequence=NOON.isoformat(), goes_on=False, home="s3://b/", package_arn=str(number))
         for number in range(5)
     ]
-    gone = made.superseded(past, (NOON + timedelta(days=1)).isoformat(), InUse(), {"0", "1", "2", "3"})
+    gone = made.superseded(past, (NOON + timedelta(days=1)).isoformat(), None, InUse(), {"0", "1", "2", "3"})
     assert [one.revision_id for one in gone] == ["4"]
     assert len(asked) == 1
 
 
-def test_a_release_that_a_roll_back_needs_or_that_waits_costs_no_call():
+def test_of_many_the_oldest_go_first_and_the_others_cost_no_call(monkeypatch):
+    monkeypatch.setattr(survey_module, "_MOST", 3)
+    made, asked = survey(), []
+    made._revision = lambda revision_id: asked.append(revision_id)
+    past = [
+        Past(revision_id=str(hour), sequence=(NOON - timedelta(hours=hour)).isoformat(), goes_on=False, home="s3://b/")
+        for hour in range(1, 9)
+    ]
+    gone = made.superseded(past, NOON.isoformat(), None, InUse(), ())
+    assert [one.revision_id for one in gone] == asked == ["8", "7", "6"]
+
+
+def test_a_release_that_a_roll_back_needs_costs_no_call():
     made = survey()
     made._documents = made.sagemaker = None
-    packages = {
-        "1" * 32: {"ModelPackageArn": "arn:1", "ModelApprovalStatus": "Approved"},
-        "2" * 32: {"ModelPackageArn": "arn:2", "ModelApprovalStatus": "PendingManualApproval"},
-    }
+    packages = {"1" * 32: {"ModelPackageArn": "arn:1", "ModelApprovalStatus": "Approved"}}
     assert made.past(packages, packages, ["arn:1"]) == []
+
+
+def test_a_release_that_waits_is_known_by_the_list_and_its_claim_and_is_read_once():
+    # Nobody has decided on these. Their uploads are of the first to the fourth of May; the second one's run goes on.
+    names = {number: f"{number:032x}" for number in range(1, 5)}
+    claims = {
+        f"releases/iris-model/{one}/claim.json": CLAIM
+        | {"run_id": str(number), "sequence": f"2025-05-0{number}T00:00Z"}
+        for number, one in names.items()
+    }
+    read = []
+    made = Survey("iris-model", "b", None, lambda dag_id, run_id: run_id == "2")
+    made._documents = SimpleNamespace(read=lambda bucket, key: read.append(key) or SimpleNamespace(content=claims[key]))
+    made._folders = SimpleNamespace(pending=lambda: {*names.values(), "f" * 32})
+    folders = dict.fromkeys([*names.values(), "e" * 32])
+    # The release that collects is of the third.
+    assert made.undecided(folders, "2025-05-03T00:00Z") == {names[2], names[3], names[4]}
+    package = {"ModelPackageArn": "arn:1", "ModelApprovalStatus": "PendingManualApproval"}
+    (past,) = made.past([names[1]], {names[1]: package}, ())
+    assert (past.sequence, past.goes_on, past.pending) == ("2025-05-01T00:00Z", False, True)
+    assert sorted(read) == sorted(claims)

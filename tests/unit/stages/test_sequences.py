@@ -37,3 +37,13 @@ def test_anything_else_is_refused_with_what_to_do(sequence, why):
         sequences.check(sequence, "iris-model s3__1")
     assert refusal.value.resource == "iris-model s3__1"
     assert "claim.json" in refusal.value.fix
+
+
+def test_a_release_is_older_than_a_newer_one_only():
+    first, second = "2024-01-31T00:00:00+00:00", "2024-01-31T01:00:00+01:00"
+    assert not sequences.is_older(first, second)
+    assert not sequences.is_older(first, None)
+    assert sequences.is_older(first, "2024-01-31T00:00:00.000001Z")
+    assert not sequences.is_older("2024-01-31T00:00:00.000001Z", first)
+    for invalid in ("9999-12-31T23:59:59+00:00", "soon", "2025-05-01T00:00:00"):
+        assert not sequences.is_older(first, invalid)
