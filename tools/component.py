@@ -16,7 +16,6 @@ from tools.settings import ROOT
 # A component that ran this long had started well: its next end does not count with the earlier ones.
 SETTLED_SECONDS = 60.0
 BACKOFF_MAX_SECONDS = 30.0
-LOG_MAX_BYTES = 20_000_000
 
 
 def next_variables(log: Path) -> Path:
@@ -50,8 +49,6 @@ class Component:
 
     def start(self) -> None:
         """Start the program in its own session, so that Ctrl-C in the terminal does not reach it."""
-        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
         next_start = next_variables(self.log)
         once = json.loads(next_start.read_text()) if next_start.exists() else {}
         next_start.unlink(missing_ok=True)

@@ -212,7 +212,7 @@ def airflow_variables(settings: Settings) -> dict[str, str]:
         # Heartbeats fail while the API server restarts: with one a second, a task survives a minute of that.
         "WORKERS__MAX_FAILED_HEARTBEATS": "60",
         "LOGGING__BASE_LOG_FOLDER": str(settings.airflow_home / "logs"),
-        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.airflow_home / "logs" / "dag_processor"),
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.parsing_logs),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
     }
     if settings.celery_workers:

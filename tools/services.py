@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.command.errors import CommandError
-from tools import bootstrap_stack, broker, database, environment, fleet, models, postgres
+from tools import bootstrap_stack, broker, database, environment, fleet, logs, models, postgres
 from tools.airflow_api import AirflowApi, ApiError
 from tools.aws import admin_client
 from tools.processes import locked, port_is_free, stop_leftovers
@@ -194,10 +194,10 @@ def _check_hopeless(settings: Settings, supervisor: subprocess.Popen[bytes] | No
         if ended and (settings.logs / "supervisor.log").exists():
             time.sleep(2)  # another one may have been faster
             if not is_running(settings):
-                raise ServicesError(f"The supervisor ended:\n{_tail(settings.logs / 'supervisor.log')}")
+                raise ServicesError(f"The supervisor ended:\n{logs.tail(settings.logs / 'supervisor.log')}")
         return
     if status.phase.startswith("failed"):
-        tail = _tail(settings.logs / "migrate.log")
+        tail = logs.tail(settings.logs / "migrate.log")
         down(settings, Console(quiet=True))
         raise ServicesError(f"{status.phase}\n{tail}")
     for name, component in status.components.items():
@@ -205,7 +205,7 @@ def _check_hopeless(settings: Settings, supervisor: subprocess.Popen[bytes] | No
             down(settings, Console(quiet=True))
             raise ServicesError(
                 f"{name} keeps ending (last exit code {component.exit_code}); everything was stopped. "
-                f"The end of {component.log}:\n{_tail(Path(component.log))}"
+                f"The end of {component.log}:\n{logs.tail(Path(component.log))}"
             )
 
 
@@ -225,14 +225,8 @@ def _check_guard(settings: Settings, state: dict[str, str], since: float | None)
     log = settings.logs / "api-server.log"
     raise ServicesError(
         f"The API server does not guard approvals ({state[GUARD]}), so anybody who may edit a run could approve. "
-        f"Everything was stopped. Look for slipway in {log}, and fix why its plugin fails:\n{_tail(log)}"
+        f"Everything was stopped. Look for slipway in {log}, and fix why its plugin fails:\n{logs.tail(log)}"
     )
-
-
-def _tail(path: Path, lines: int = 15) -> str:
-    with contextlib.suppress(OSError):
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    return "(no log)"
 
 
 def components_health(settings: Settings) -> dict[str, str]:

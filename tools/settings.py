@@ -89,6 +89,11 @@ class Settings:
         return self.home / "log"
 
     @property
+    def parsing_logs(self) -> Path:
+        """Where Airflow logs the parsing of DAG files, in a folder for each day."""
+        return self.airflow_home / "logs" / "dag_processor"
+
+    @property
     def passwords_file(self) -> Path:
         return self.home / "passwords.json"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from tools import database, fleet, migration, postgres
+from tools import database, fleet, logs, migration, postgres
 from tools.component import Component
 from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
 from tools.liveness import AIRFLOW_HEALTH, PROBE_TIMEOUT_SECONDS, SQLITE_SECONDS, Probe, Watch, page_probe
@@ -23,6 +23,7 @@ from tools.settings import ROOT, Settings
 
 POLL_SECONDS = 0.25
 SWEEP_SECONDS = 5.0
+LOGS_SECONDS = 5.0
 # How long running tasks may take to end; then they are killed, and Airflow retries them.
 STOP_GRACE_SECONDS = 20.0
 AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
@@ -88,6 +89,7 @@ class Supervisor:
         self.phase = "preparing"
         self.components: list[Component] = []
         self.swept = 0.0
+        self.logs_bounded = 0.0
         self.watch = instance_watch(settings, self._kind)
         self.answered: set[str] = set()
 
@@ -104,6 +106,7 @@ class Supervisor:
                 if self._end_hung() or step or any(changes):
                     self._write_status()
                 self._sweep()
+                self._bound_logs()
                 time.sleep(POLL_SECONDS)
         finally:
             self._stop()
@@ -124,6 +127,15 @@ class Supervisor:
         if former and time.monotonic() >= self.swept + SWEEP_SECONDS:
             self.swept = time.monotonic()
             end_idle_workers(former)
+
+    def _bound_logs(self) -> None:
+        """Keep logs from growing for as long as the instance lives; all who write them append."""
+        if time.monotonic() < self.logs_bounded + LOGS_SECONDS:
+            return
+        self.logs_bounded = time.monotonic()
+        for log in (self.settings.logs / "supervisor.log", *(component.log for component in self.components)):
+            logs.shorten(log)
+        logs.remove_old_parsing(self.settings.parsing_logs)
 
     def _request_stop(self, number: int, frame: object) -> None:
         self.stopping = True

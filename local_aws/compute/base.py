@@ -184,6 +184,9 @@ class Compute(Protocol):
     def reap_orphans(self) -> list[str]:
         """Kill what an earlier host process left running when it was killed; return the names of the containers."""
 
+    def remove_unused(self) -> None:
+        """Remove images that nothing has used for long; anything may be running."""
+
 
 # --- training --------------------------------------------------------------------------------------------------------
 

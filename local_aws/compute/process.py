@@ -284,6 +284,10 @@ class ProcessCompute:
         self._containers.reset()
         return reaped
 
+    def remove_unused(self) -> None:
+        """Remove the images that nothing has used for long; containers, pulls and builds may go on."""
+        self._containers.remove_unused()
+
 
 def _record(spec: ContainerSpec, pid: int) -> str:
     return json.dumps(asdict(ProcessRecord(spec.name, pid, process_start_time(pid) or "ended", str(spec.opt_ml))))

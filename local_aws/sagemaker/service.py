@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from local_aws.compute.base import ComputeSettings, EndpointKey, TrainingSpec, TrainingTransition
 from local_aws.compute.hosting import Hosting
+from local_aws.compute.image_upkeep import ImageUpkeep
 from local_aws.compute.kinds import create_compute
 from local_aws.compute.training import TrainingRun
 from local_aws.framework.api import JsonService, Operation
@@ -50,6 +51,7 @@ def build(store: Store, settings: Settings) -> ServiceParts:
     )
     compute = create_compute(compute_settings)
     hosting = Hosting(compute_settings, compute)
+    upkeep = ImageUpkeep(compute)
     tags = Tags(store)
     objects = ObjectCheck(compute_settings)
     registered = registry.operations(store, tags)
@@ -78,11 +80,13 @@ def build(store: Store, settings: Settings) -> ServiceParts:
 
     def start() -> None:
         compute.reap_orphans()
+        upkeep.start()
         jobs.start()
         hosting.start()
         endpoints.start()
 
     def stop() -> None:
+        upkeep.stop()
         endpoints.stop()
         jobs.stop()
         hosting.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import logs
 from tools.component import Component
 from tools.database import Kind
 from tools.liveness import SQLITE_SECONDS
@@ -86,6 +87,25 @@ def test_the_database_stops_last_and_at_once(tmp_path):
     supervisor._stop()
     first, *second, last = told.read_text().splitlines()
     assert (first, sorted(second), last) == ("scheduler TERM", ["api-server TERM", "local-aws TERM"], "postgres INT")
+
+
+def test_logs_are_bounded_while_their_components_live(tmp_path):
+    settings = Settings(tmp_path / "home")
+    settings.logs.mkdir(parents=True)
+    supervisor = Supervisor(settings)
+    # One that lives, one that waits for its next start, and what the supervisor itself prints.
+    names = ("dag-processor", "api-server")
+    supervisor.components += [Component(name, [], {}, settings.logs / f"{name}.log") for name in names]
+    long = [settings.logs / f"{name}.log" for name in (*names, "supervisor")]
+    old = settings.parsing_logs / "2020-01-01"
+    old.mkdir(parents=True)
+    for log in long:
+        with log.open("wb") as stream:
+            stream.truncate(3 * logs.MAX_BYTES)
+    supervisor._bound_logs()
+    assert [log.stat().st_size for log in long] == [0, 0, 0]
+    assert {logs.former(log).stat().st_size for log in long} == {logs.MAX_BYTES}
+    assert not old.exists()
 
 
 def test_the_api_server_may_wait_for_sqlites_lock(tmp_path):

@@ -78,17 +78,12 @@ class PulledImages:
             raise cannot_pull(uri, "it has not been pulled")
         return found
 
-    def _path(self, digest: str) -> Path:
-        return self.store.folder / "pulled" / f"{digest.removeprefix('sha256:')}.json"
-
     def _load(self, digest: str) -> PulledImage | None:
         """Return an image if all its layers are here."""
-        try:
-            document = json.loads(self._path(digest).read_text())
-        except FileNotFoundError:
+        text = self.store.pulled(digest)
+        if text is None:
             return None
-        if not all(self.store.layer(key) for key in document["layers"]):
-            return None
+        document = json.loads(text)
         # Two instructions may give one layer. The kernel takes a directory once, and the upper one hides the lower.
         keys = dict.fromkeys(reversed(document["layers"]))
         lower = tuple(self.store.layer_folder(key) / "diff" for key in keys)
@@ -116,9 +111,7 @@ class PulledImages:
                 client, name, digest, min(size, left), diff_id, work, left
             )
             keys.append(layer.key)
-        new = work / "image.json"
-        new.write_text(json.dumps({"config": config, "layers": keys}))
-        new.replace(self._path(found.digest))
+        self.store.save_pulled(found.digest, json.dumps({"config": config, "layers": keys}))
 
     def _layer(
         self, client: Any, name: Reference, digest: str, size: int, diff_id: str, work: Path, most_bytes: int

@@ -6,13 +6,14 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from local_aws import trees
-from local_aws.compute.base import ContainerFailed, ContainerSpec
+from local_aws.compute.base import ContainerFailed, ContainerSpec, UnknownImage
 from local_aws.compute.docker.base import ENVIRONMENT
 from local_aws.compute.docker.cache import PulledImage, PulledImages
 from local_aws.compute.docker.store import ImageStore
@@ -43,11 +44,24 @@ class ImageContainers:
         self.images = PulledImages(store)
         self._folder = folder
         self._limits = limits or Limits()
+        # The image of each container, by its directory, which is removed after its end.
+        self._started: dict[Path, str] = {}
 
     def reset(self) -> None:
-        """Remove what containers of an earlier process have left, and old layers; nothing of it runs any more."""
+        """Remove what containers of an earlier process have left, and old images; nothing of it runs any more."""
         trees.remove(self._folder)
         self._folder.mkdir(parents=True)
+        self.remove_unused()
+
+    def remove_unused(self) -> None:
+        """Remove the images and layers that nothing has used for long; builds, pulls and containers may go on."""
+        for folder, image in list(self._started.items()):
+            if not folder.exists():
+                del self._started[folder]
+                continue
+            # A server that runs for longer still uses the layers that it was started with.
+            with contextlib.suppress(UnknownImage):
+                self.images.get(image)
         self.images.store.remove_unused(_KEPT_SECONDS)
 
     def start(self, spec: ContainerSpec) -> tuple[Sandbox, Path]:
@@ -62,6 +76,7 @@ class ImageContainers:
         image = self.images.get(spec.image)
         scratch = self._folder / uuid.uuid4().hex[:12]
         scratch.mkdir(parents=True)
+        self._started[scratch] = spec.image
         try:
             return box.start(self._sandbox(spec, image, scratch)), scratch
         except BaseException:

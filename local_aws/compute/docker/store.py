@@ -73,8 +73,27 @@ class ImageStore:
 
     # --- layers --------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Hold the lock of what is kept: shared to add or use something, exclusive to look for what nothing uses.
+
+        Builds are other processes, so the lock is a file's.
+
+        :param how: as flock takes it
+        """
+        lock = os.open(self.folder / "layers", os.O_RDONLY)
+        try:
+            fcntl.flock(lock, how)
+            yield
+        finally:
+            os.close(lock)
+
     def layer(self, key: str) -> Layer | None:
         """Return the layer that was made by the same instruction on the same files; None if there is none."""
+        with self._locked(fcntl.LOCK_SH):
+            return self._used(key)
+
+    def _used(self, key: str) -> Layer | None:
         path = self.layer_folder(key) / "layer.json"
         try:
             found = Layer(**json.loads(path.read_text()))
@@ -83,13 +102,6 @@ class ImageStore:
         except (OSError, ValueError, TypeError):
             return None
         return found
-
-    def remove_unused(self, seconds: float) -> None:
-        """Remove the layers that no build and no pull has used for a time; nothing may be running."""
-        for folder in (self.folder / "layers").iterdir():
-            path = folder / "layer.json"
-            if not path.is_file() or path.stat().st_mtime < time.time() - seconds:
-                trees.remove(folder)
 
     def layer_folder(self, key: str) -> Path:
         """Return where a layer is: its files in `diff`, and `layer.tar.gz`."""
@@ -102,18 +114,19 @@ class ImageStore:
         :returns: the layer that is there now, which may be another build's of the same key
         """
         (work / "layer.json").write_text(json.dumps(asdict(layer)))
-        try:
-            work.rename(self.layer_folder(layer.key))
-        except OSError:
-            found = self.layer(layer.key)
-            if found is None:
-                raise
-            layer = found
-        if layer.digest:
-            link = self._digest_link(layer.digest)
-            new = link.with_name(uuid.uuid4().hex)
-            new.symlink_to(f"../layers/{layer.key}")
-            new.replace(link)
+        with self._locked(fcntl.LOCK_SH):
+            try:
+                work.rename(self.layer_folder(layer.key))
+            except OSError:
+                found = self._used(layer.key)
+                if found is None:
+                    raise
+                layer = found
+            if layer.digest:
+                link = self._digest_link(layer.digest)
+                new = link.with_name(uuid.uuid4().hex)
+                new.symlink_to(f"../layers/{layer.key}")
+                new.replace(link)
         return layer
 
     def layer_of(self, digest: str) -> Layer | None:
@@ -156,30 +169,98 @@ class ImageStore:
             "layers": [asdict(layer) for layer in image.layers],
             "digests": image.digests,
         }
-        path = self._path(name)
-        new = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}")
-        new.write_text(json.dumps(document))
-        new.replace(path)
+        self._note(self._path(name), json.dumps(document))
+
+    def save_pulled(self, digest: str, text: str) -> None:
+        """Note an image that was pulled, whose layers are here.
+
+        :param text: what `pulled` is to return
+        """
+        self._note(self._pulled_path(digest), text)
+
+    def _note(self, path: Path, text: str) -> None:
+        with self._locked(fcntl.LOCK_SH):
+            new = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}")
+            new.write_text(text)
+            new.replace(path)
 
     def load(self, name: str) -> Image | None:
-        """Return the image of a name or an id; None if there is none."""
-        try:
-            return _read(self._path(name))
-        except FileNotFoundError:
-            return next(
-                (image for _, image in self.all() if image.identity.removeprefix("sha256:").startswith(name)), None
-            )
+        """Return the image of a name or an id; None if there is none, or not all of it is here any more."""
+        path = self._path(name)
+        with self._locked(fcntl.LOCK_SH):
+            if not path.is_file():
+                ids = ((found, _read(found).identity.removeprefix("sha256:")) for found in self._names())
+                path = next((found for found, identity in ids if identity.startswith(name)), path)
+            return _read(path) if self._use(path) else None
 
     def all(self) -> list[tuple[str, Image]]:
         """Return every name with its image."""
-        found = []
-        for path in sorted((self.folder / "images").glob("*.json")):
-            document = json.loads(path.read_text())
-            found.append((document.get("name", path.stem), _read(path)))
-        return found
+        with self._locked(fcntl.LOCK_SH):
+            return [(path.stem, _read(path)) for path in self._names()]
+
+    def pulled(self, digest: str) -> str | None:
+        """Return what was noted of a pulled image; None if there is none, or not all of it is here any more."""
+        path = self._pulled_path(digest)
+        with self._locked(fcntl.LOCK_SH):
+            return path.read_text() if self._use(path) else None
+
+    def _use(self, path: Path) -> bool:
+        """Tell whether an image is here with all its layers, and note that they are used."""
+        if not path.is_file() or not all(self._used(key) for key in _keys(path)):
+            return False
+        os.utime(path)
+        return True
+
+    def _names(self) -> list[Path]:
+        return sorted((self.folder / "images").glob("*.json"))
 
     def _path(self, name: str) -> Path:
         return self.folder / "images" / f"{quote(name, safe='')}.json"
+
+    def _pulled_path(self, digest: str) -> Path:
+        return self.folder / "pulled" / f"{digest.removeprefix('sha256:')}.json"
+
+    # --- what nothing uses ---------------------------------------------------------------------------------------
+
+    def remove_unused(self, seconds: float) -> None:
+        """Remove the layers and names that nothing has used for a time; builds and pulls may go on meanwhile.
+
+        What one of them has found counts as used from then on, so the lock is held for one look and what follows from
+        it. Layers are moved away, and deleted together afterwards.
+
+        :param seconds: more than any build or pull takes
+        """
+        before = time.time() - seconds
+        with self.work_folder() as work:
+            for folder in (self.folder / "layers").iterdir():
+                with self._locked(fcntl.LOCK_EX):
+                    if _last_used(folder / "layer.json") < before:
+                        folder.rename(work / folder.name)
+        for link in (self.folder / "digests").iterdir():
+            with self._locked(fcntl.LOCK_EX):
+                if not link.exists():
+                    link.unlink(missing_ok=True)
+        for path in (*(self.folder / "images").iterdir(), *(self.folder / "pulled").iterdir()):
+            with self._locked(fcntl.LOCK_EX):
+                if _last_used(path) < before or not self._is_whole(path):
+                    path.unlink(missing_ok=True)
+
+    def _is_whole(self, path: Path) -> bool:
+        """Tell whether a name's layers are here; what a killed process has half written is no name."""
+        try:
+            return path.suffix == ".json" and all(self.layer_folder(key).exists() for key in _keys(path))
+        except (ValueError, KeyError, TypeError):
+            return False
+
+
+def _last_used(path: Path) -> float:
+    return path.stat().st_mtime if path.is_file() else 0.0
+
+
+def _keys(path: Path) -> list[str]:
+    """Return the keys of the layers that a name stands for, of an image that was built or pulled."""
+    layers = json.loads(path.read_text())["layers"]
+    return [layer if isinstance(layer, str) else layer["key"] for layer in layers]
 
 
 def _read(path: Path) -> Image:

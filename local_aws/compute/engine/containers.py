@@ -213,6 +213,10 @@ class ContainerCompute:
         trees.remove(self._folder)
         return [container["Name"].removeprefix("/") for container in found] + self._built_in.reap_orphans()
 
+    def remove_unused(self) -> None:
+        """Remove what is left of images that ran without the engine; the engine's own may be other programs'."""
+        self._built_in.remove_unused()
+
 
 def _make_readable(folder: Path) -> None:
     """Let the image's users read a directory; links are not followed. This process's umask lets nobody else read."""
