@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 MAX_BYTES = 20_000_000
-# Airflow has no option for this: its chart has a container that removes old logs, by default after 15 days.
+# Airflow has no option for this: its Helm chart has a container that removes old logs.
 # https://airflow.apache.org/docs/helm-chart/stable/parameters-ref.html (dagProcessor.logGroomerSidecar.retentionDays)
 PARSING_DAYS = 7
 # More than the lines that people are shown have.
