@@ -47,7 +47,14 @@ def paginate(
 
 
 def page_by_name(
-    collection: Collection, scope: Scope, size: int, token: str | None, *, under: str, conditions: Conditions
+    collection: Collection,
+    scope: Scope,
+    size: int,
+    token: str | None,
+    *,
+    under: str,
+    descending: bool = False,
+    conditions: Conditions,
 ) -> tuple[Page, str | None]:
     """Return a page of the documents whose names begin with a text, which costs the rows of the page.
 
@@ -56,6 +63,7 @@ def page_by_name(
     :param size: of the page
     :param token: the NextToken of the page before; None for the first page
     :param under: what the names begin with; empty for all
+    :param descending: whether the last name comes first
     :param conditions: more conditions, of SQL
     :returns: name and document of each, and the NextToken of the next page or None
     :raises ServiceError: the token was not made here
@@ -65,7 +73,7 @@ def page_by_name(
         # Two bounds, so that SQLite reads a range of the key.
         wanted += [("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")]
     after = _position(token, ("",)) if token is not None else None
-    rows = collection.page(scope, size + 1, after, by="name", descending=False, conditions=wanted)
+    rows = collection.page(scope, size + 1, after, by="name", descending=descending, conditions=wanted)
     return _cut(rows, size, lambda name, _: (name,))
 
 
