@@ -3,7 +3,8 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from local_aws.framework.api import ServiceError
@@ -68,13 +69,42 @@ def page_by_name(
     :returns: name and document of each, and the NextToken of the next page or None
     :raises ServiceError: the token was not made here
     """
-    wanted: Conditions = [*conditions]
-    if under:
-        # Two bounds, so that SQLite reads a range of the key.
-        wanted += [("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")]
     after = _position(token, ("",)) if token is not None else None
+    wanted: Conditions = [*beginning(under, *(after or ()), descending=descending), *conditions]
     rows = collection.page(scope, size + 1, after, by="name", descending=descending, conditions=wanted)
     return _cut(rows, size, lambda name, _: (name,))
+
+
+def beginning(under: str, after: str | None = None, *, descending: bool = False) -> Conditions:
+    """Return the conditions of names that begin with a text: bounds, so that SQLite reads a range of the key.
+
+    SQLite reads from one bound only, so there is none on the side where a page begins behind a name.
+
+    :param under: the text; empty for all names
+    :param after: the name behind which the page begins; None for the first page
+    :param descending: whether the last name comes first
+    """
+    if not under:
+        return []
+    first, end = ("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")
+    if after is None or not under <= after < end[1]:
+        return [first, end]
+    return [first] if descending else [end]
+
+
+def page_in_order(
+    read: Callable[[str], Iterable[tuple[str, dict[str, Any]]]], size: int, token: str | None
+) -> tuple[Page, str | None]:
+    """Return a page of what is read one by one, by name; no more is read than the page needs.
+
+    :param read: given the name behind which it is to begin
+    :param size: of the page
+    :param token: the NextToken of the page before; None for the first page
+    :returns: name and document of each, and the NextToken of the next page or None
+    :raises ServiceError: the token was not made here
+    """
+    (after,) = _position(token, ("",)) if token is not None else ("",)
+    return _cut(list(islice(read(after), size + 1)), size, lambda name, _: (name,))
 
 
 def page_newest(

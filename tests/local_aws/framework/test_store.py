@@ -220,6 +220,29 @@ def test_pages_by_name_are_of_a_part_of_the_names(store):
     assert [name for name, _ in page] == ["a/1", "a/2"]
     page, token = page_by_name(names, SCOPE, 2, token, under="a/", conditions=[])
     assert ([name for name, _ in page], token) == (["a/3"], None)
+    page, token = page_by_name(names, SCOPE, 2, None, under="a/", descending=True, conditions=[])
+    assert [name for name, _ in page] == ["a/3", "a/2"]
+    last, _ = page_by_name(names, SCOPE, 2, token, under="a/", descending=True, conditions=[])
+    assert [name for name, _ in last] == ["a/1"]
+    # The token of another list does not lead out of the names.
+    page, _ = page_by_name(names, SCOPE, 9, token, under="b/", conditions=[])
+    assert [name for name, _ in page] == ["b/1"]
+    assert page_by_name(names, SCOPE, 9, token, under="b/", descending=True, conditions=[])[0] == []
+
+
+def test_the_last_page_of_a_part_of_the_names_costs_what_the_first_does(store):
+    names = store.collection("names")
+    store.execute("BEGIN", ())
+    for number in range(3000):
+        names.put(SCOPE, f"a/{number:05}", {})
+    store.execute("COMMIT", ())
+    for descending in (False, True):
+        work, token = [], None
+        while token or not work:
+            asked = {"under": "a/", "descending": descending, "conditions": []}
+            work.append(work_of(store, lambda token=token, asked=asked: page_by_name(names, SCOPE, 500, token, **asked)))
+            _, token = page_by_name(names, SCOPE, 500, token, **asked)
+        assert len(work) == 6 and max(work) <= min(work) + 5, work
 
 
 def test_pages_by_time_go_on_when_documents_come(store):
