@@ -159,7 +159,6 @@ def page_of(
     *,
     name_field: str,
     sort_fields: dict[str, str],
-    status_field: str | None = None,
     default_order: str = "Descending",
     family: str | None = None,
     conditions: Conditions | None = None,
@@ -175,14 +174,13 @@ def page_of(
         SortOrder, MaxResults, NextToken
     :param name_field: the member that holds the name
     :param sort_fields: member to sort by, for each value of SortBy; FAMILY_ORDER for names with numbers after a slash
-    :param status_field: the member StatusEquals is compared with
     :param default_order: SortOrder when absent, as the page of the operation says
     :param family: what the names begin with up to their slash; empty for names without one, None for all
     :param conditions: more conditions
     :returns: the page, and the NextToken of the next one or None
     :raises ServiceError: NextToken was not made here
     """
-    wanted: Conditions = [*(conditions or []), *_conditions(parameters, status_field)]
+    wanted: Conditions = [*(conditions or []), *_conditions(parameters)]
     if family is not None:
         wanted.insert(0, (f"{FAMILY} = ?", family))
     descending = parameters.get("SortOrder", default_order) == "Descending"
@@ -209,7 +207,7 @@ def page_of(
     return page, _token((float(last["CreationTime"]), name) if "," in by else (name,))
 
 
-def _conditions(parameters: dict[str, Any], status_field: str | None) -> Conditions:
+def _conditions(parameters: dict[str, Any]) -> Conditions:
     """Return what a request asks for, in SQL."""
     modified = "json_extract(body, '$.LastModifiedTime')"
     asked = {
@@ -218,7 +216,7 @@ def _conditions(parameters: dict[str, Any], status_field: str | None) -> Conditi
         "CreationTimeBefore": "created <= ?",
         "LastModifiedTimeAfter": f"ifnull({modified} >= ?, 1)",
         "LastModifiedTimeBefore": f"ifnull({modified} <= ?, 1)",
-        **({"StatusEquals": f"json_extract(body, '$.{status_field}') = ?"} if status_field else {}),
+        "StatusEquals": "status = ?",
     }
     return [(one, parameters[name]) for name, one in asked.items() if name in parameters]
 
