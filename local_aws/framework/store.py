@@ -292,7 +292,7 @@ class Store:
         """
         return Collection(self, kind)
 
-    def execute(self, statement: str, arguments: tuple[str | float, ...]) -> list[tuple[str, ...]]:
+    def execute(self, statement: str, arguments: tuple[str | float | None, ...]) -> list[tuple[str, ...]]:
         """Run one SQL statement.
 
         :param statement: SQL with ``?`` marks

@@ -64,6 +64,17 @@ def described(activities, **asked):
         token = {"NextToken": answer["NextToken"]}
 
 
+def costs(store, activities, one, reason):
+    """SQLite's work for each use."""
+    return {
+        "last": work_of(store, lambda: activities.last_scaling(SCOPE, one)),
+        "again": work_of(store, lambda: activities.not_scaled(SCOPE, one, "alarm", reason)),
+        "scale": work_of(store, lambda: scale(activities, one)),
+        "page": work_of(store, lambda: page(activities, ResourceId=one["ResourceId"], MaxResults=3)),
+        "all": work_of(store, lambda: page(activities, MaxResults=3, IncludeNotScaledActivities=True)),
+    }
+
+
 def test_each_use_costs_the_same_whatever_there_was(store, clock):
     work, have = {}, 0
     for size in (20, 1000):
@@ -74,15 +85,7 @@ def test_each_use_costs_the_same_whatever_there_was(store, clock):
             activities.not_scaled(SCOPE, target(f"e{have % 4}"), "alarm", {**REASON, "Number": have})
             have += 1
         store.execute("COMMIT", ())
-        one = target("e1")
-        unscaled = {"IncludeNotScaledActivities": True}
-        work[size] = {
-            "last": work_of(store, lambda: activities.last_scaling(SCOPE, one)),
-            "again": work_of(store, lambda: activities.not_scaled(SCOPE, one, "alarm", {**REASON, "Number": have - 3})),
-            "scale": work_of(store, lambda: scale(activities, one)),
-            "page": work_of(store, lambda: page(activities, ResourceId=one["ResourceId"], MaxResults=3)),
-            "all": work_of(store, lambda: page(activities, MaxResults=3, **unscaled)),
-        }
+        work[size] = costs(store, activities, target("e1"), {**REASON, "Number": have - 3})
     assert work[20]["last"] == work[1000]["last"] == work[20]["again"] == work[1000]["again"] == 0
     for use, steps in work[1000].items():
         # A tree of pages is somewhat deeper.

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from functools import partial
 
 import pytest
 
@@ -281,9 +282,9 @@ def test_the_last_page_of_a_part_of_the_names_costs_what_the_first_does(store):
     for descending in (False, True):
         work, token = [], None
         while token or not work:
-            asked = {"under": "a/", "descending": descending, "conditions": []}
-            work.append(work_of(store, lambda token=token, asked=asked: page_by_name(names, SCOPE, 500, token, **asked)))
-            _, token = page_by_name(names, SCOPE, 500, token, **asked)
+            read = partial(page_by_name, names, SCOPE, 500, token, under="a/", descending=descending, conditions=[])
+            work.append(work_of(store, read))
+            _, token = read()
         assert len(work) == 6 and max(work) <= min(work) + 5, work
 
 
