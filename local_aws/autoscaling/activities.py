@@ -41,22 +41,31 @@ class ScalingActivities:
         self._under_way: dict[str, tuple[Scope, Document]] = {}
         self._last: _ByTarget = {}
         self._last_scaling: _ByTarget = {}
-        self._take_former()
-        for scope, _, activity in self._kept.everywhere():
-            if activity["StatusCode"] == "InProgress":
-                self._under_way[activity["ActivityId"]] = scope, activity
-            self._note(scope, activity)
-
-    def _take_former(self) -> None:
-        """Name the activities of an earlier version, which had their ids as names, as they are named now."""
+        since = time.time() - _KEPT_SECONDS
+        former: list[tuple[Scope, str, Document]] = []
+        for scope, name, activity in self._kept.everywhere():
+            # An earlier version's has none.
+            activity["CreationTime"] = activity["StartTime"]
+            if activity["StartTime"] < since or name != _name(activity):
+                former.append((scope, name, activity))
+            if activity["StartTime"] >= since:
+                self._note(scope, activity)
+                if activity["StatusCode"] == "InProgress":
+                    self._under_way[activity["ActivityId"]] = scope, activity
         try:
-            for scope, name, activity in self._kept.everywhere():
-                if name == activity["ActivityId"]:
-                    if activity["StartTime"] >= time.time() - _KEPT_SECONDS:
-                        self._kept.create(scope, _name(activity), {**activity, "CreationTime": activity["StartTime"]})
-                    self._kept.delete(scope, name)
+            self._take_over(former, since)
         except DiskFull:
-            _log.warning("There is no space to name the activities of an earlier version anew; a later start does")
+            _log.warning("There is no space to take over an earlier version's scaling activities; a later start does")
+
+    def _take_over(self, former: list[tuple[Scope, str, Document]], since: float) -> None:
+        """Drop what is too old, and rename what an earlier version named by its id.
+
+        :raises DiskFull: there is no space
+        """
+        for scope, name, activity in former:
+            if activity["StartTime"] >= since:
+                self._kept.create(scope, _name(activity), activity)
+            self._kept.delete(scope, name)
 
     def operations(self) -> dict[str, Operation]:
         """Return the API's operations by name."""
@@ -135,9 +144,13 @@ class ScalingActivities:
     def _put(self, scope: Scope, activity: Document) -> None:
         self._kept.put(scope, _name(activity), activity)
         self._note(scope, activity)
-        too_old: Conditions = [("created < ?", time.time() - _KEPT_SECONDS)]
+        since = time.time() - _KEPT_SECONDS
+        too_old: Conditions = [("created < ?", since)]
         oldest = self._kept.page(scope, _DROPPED, None, by="created, name", descending=False, conditions=too_old)
         for name, old in oldest:
+            if old["StartTime"] >= since:
+                # An earlier version's, which no start has had the space to take over.
+                continue
             self._kept.delete(scope, name)
             for known in (self._last, self._last_scaling):
                 if known.get((scope, key(old)), {}).get("ActivityId") == old["ActivityId"]:

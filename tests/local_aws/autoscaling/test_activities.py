@@ -5,7 +5,6 @@ import time
 import pytest
 
 from local_aws.autoscaling.activities import ScalingActivities
-from local_aws.autoscaling.targets import key
 from local_aws.framework.api import RequestContext, ServiceError
 from local_aws.framework.disk import DiskFull
 from local_aws.framework.store import Store
@@ -155,19 +154,23 @@ def test_activities_of_an_earlier_version_are_taken_over(store, monkeypatch):
     former(store, "old", now - 7 * WEEK)
     former(store, "done", now - WEEK)
     former(store, "running", now - 5, "InProgress")
-    collection = store.collection("scaling_activities")
+    collection, e = store.collection("scaling_activities"), {"ResourceId": target("e")["ResourceId"]}
     with monkeypatch.context() as patch:
         patch.setattr(Store, "written", no_space)
-        assert [one["ActivityId"] for _, one in ScalingActivities(store).under_way()] == ["running"]
-    for _ in range(2):
         activities = ScalingActivities(store)
-        assert described(activities, ResourceId=target("e")["ResourceId"]) == [["running", "done"]]
-        assert activities.last_scaling(SCOPE, target("e"))["ActivityId"] == "done"
-        assert [one["ActivityId"] for _, one in activities.under_way()] == ["running"]
-        assert [name.startswith(key(target("e"))) for name, _ in collection.newest(SCOPE, 9)] == [True, True]
+    assert [one["ActivityId"] for _, one in activities.under_way()] == ["running"]
+    # It goes on with what is there, and drops only what is old.
+    another = scale(activities, target("e2"))
+    assert sorted(one["ActivityId"] for one in collection.list(SCOPE)) == sorted(["done", "running", another])
+    activities = ScalingActivities(store)
+    assert described(activities, **e) == [["running", "done"]]
+    assert activities.last_scaling(SCOPE, target("e"))["ActivityId"] == "done"
     [(scope, running)] = activities.under_way()
     activities.end(scope, running, "Successful", "done")
-    assert ScalingActivities(store).under_way() == []
+    for one in (activities, ScalingActivities(store)):
+        assert described(one, **e) == [["running", "done"]]
+        assert (one.last_scaling(SCOPE, target("e"))["ActivityId"], one.under_way()) == ("running", [])
+    assert [name.startswith("endpoint/e") for name, _ in collection.newest(SCOPE, 9)] == [True] * 3
 
 
 def no_space(store, work):
