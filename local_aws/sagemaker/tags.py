@@ -68,7 +68,9 @@ class Tags:
         after = search.after
         while True:
             wanted = [*beginning(search.under, after), *texts]
-            rows = self._tags.page(scope, _BATCH, (after,), by="name", descending=False, conditions=wanted)
+            # SQLite reads from one bound only.
+            behind = (after,) if after >= search.under else None
+            rows = self._tags.page(scope, _BATCH, behind, by="name", descending=False, conditions=wanted)
             for after, document in rows:
                 if search.fits(document["tags"]):
                     yield after, document["tags"]

@@ -103,13 +103,14 @@ def test_a_page_costs_the_same_whatever_there_is(store, resources, monkeypatch):
             for what, asked in {
                 "page": {"TagFilters": [{"Key": PREFIX}]},
                 "last page": {"TagFilters": [{"Key": PREFIX}], "PaginationToken": token_before_last(resources)},
-                "other type": {"ResourceTypeFilters": ["sagemaker:model"]},
+                "earlier type": {"ResourceTypeFilters": ["sagemaker:model"]},
+                "later type": {"ResourceTypeFilters": ["sagemaker:workteam"]},
                 "other tag": {"TagFilters": [{"Key": PREFIX, "Values": ["other"]}]},
             }.items():
                 del parsed[:]
                 steps = work_of(store, lambda asked=asked: resources.page(**asked))
                 costs[size, what] = len(parsed), steps
-    for what in ("page", "last page", "other type"):
+    for what in ("page", "last page", "earlier type", "later type"):
         assert costs[3000, what][0] == costs[300, what][0]
         assert costs[3000, what][1] <= costs[300, what][1] + 5, costs
     # Texts are compared in SQLite, and nothing is parsed.
