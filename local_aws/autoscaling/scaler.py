@@ -156,12 +156,7 @@ class Scaler:
     def _situation(self, scope: Scope, policy: Document, target: Document, variant: VariantState) -> Situation:
         now = time.time()
         out_seconds, in_seconds = (self._clock.real_seconds(seconds) for seconds in _cooldowns(policy))
-        done = [
-            activity
-            for activity in self._activities.of_target(scope, target)
-            if activity["StatusCode"] == "Successful" and "ToCapacity" in activity
-        ]
-        last = done[-1] if done else None
+        last = self._activities.last_scaling(scope, target)
         scaled_out = last is not None and last["ToCapacity"] > last["FromCapacity"]
         return Situation(
             variant.desired,

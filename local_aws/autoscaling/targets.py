@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterSca
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from local_aws.autoscaling.variants import RESOURCE_ID, ROLE
@@ -263,8 +264,15 @@ def page_of(
     :raises ServiceError: the token was not made here
     """
     size = min(parameters.get("MaxResults", PAGE_SIZE), PAGE_SIZE)
-    try:
+    with own_token():
         return paginate(found, {**parameters, "MaxResults": size}, key=sort_key)
+
+
+@contextmanager
+def own_token() -> Iterator[None]:
+    """Refuse a token that was not made here with the code of this service."""
+    try:
+        yield
     except ServiceError as error:
         raise ServiceError("InvalidNextTokenException", error.message) from error
 

@@ -11,6 +11,7 @@ from local_aws.codebuild.errors import invalid, no_project
 from local_aws.codebuild.project_checks import check_project, checked_tags
 from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.listing import page_by_name, paginate
+from local_aws.framework.service_parts import Resource, TagSearch
 from local_aws.framework.store import Document, Scope, Store
 
 PAGE_SIZE = 100
@@ -89,13 +90,14 @@ class Projects:
         found = self._documents.get(scope, project_in(arn)) or {}
         return {tag["key"]: tag["value"] for tag in found.get("tags", [])}
 
-    def tagged(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
-        """Read ARN and tags of the projects of an account and region.
+    def tagged(self, scope: Scope, search: TagSearch) -> Iterator[Resource]:
+        """Read ARN and tags of projects.
 
         :param scope: the account and region
+        :param search: which
         """
-        for document in self._documents.list(scope):
-            yield document["arn"], {tag["key"]: tag["value"] for tag in document.get("tags", [])}
+        found = self._documents.list(scope)
+        return search.among((one["arn"], {tag["key"]: tag["value"] for tag in one.get("tags", [])}) for one in found)
 
     # --- operations -----------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from local_aws.ecr.names import repository_arn, repository_in, repository_uri
 from local_aws.ecr.pages import page_of
 from local_aws.ecr.repository_checks import check_exclusions, checked_tags, is_policy
 from local_aws.framework.api import Operation, RequestContext, ServiceError
+from local_aws.framework.service_parts import Resource, TagSearch
 from local_aws.framework.store import Document, Scope, Store
 
 _MUTABILITY = "imageTagMutability"
@@ -117,13 +118,14 @@ class Repositories:
         """
         return str((self._documents.get(scope, repository_in(arn)) or {}).get(_POLICY, ""))
 
-    def tagged(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
-        """Read ARN and tags of the repositories of an account and region.
+    def tagged(self, scope: Scope, search: TagSearch) -> Iterator[Resource]:
+        """Read ARN and tags of repositories.
 
         :param scope: the account and region
+        :param search: which
         """
-        for document in self._documents.list(scope):
-            yield repository_arn(scope, document["repositoryName"]), document["tags"]
+        found = self._documents.list(scope)
+        return search.among((repository_arn(scope, one["repositoryName"]), one["tags"]) for one in found)
 
     # --- operations -----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from local_aws.framework.api import ServiceError
@@ -47,7 +48,14 @@ def paginate(
 
 
 def page_by_name(
-    collection: Collection, scope: Scope, size: int, token: str | None, *, under: str, conditions: Conditions
+    collection: Collection,
+    scope: Scope,
+    size: int,
+    token: str | None,
+    *,
+    under: str,
+    descending: bool = False,
+    conditions: Conditions,
 ) -> tuple[Page, str | None]:
     """Return a page of the documents whose names begin with a text, which costs the rows of the page.
 
@@ -56,17 +64,47 @@ def page_by_name(
     :param size: of the page
     :param token: the NextToken of the page before; None for the first page
     :param under: what the names begin with; empty for all
+    :param descending: whether the last name comes first
     :param conditions: more conditions, of SQL
     :returns: name and document of each, and the NextToken of the next page or None
     :raises ServiceError: the token was not made here
     """
-    wanted: Conditions = [*conditions]
-    if under:
-        # Two bounds, so that SQLite reads a range of the key.
-        wanted += [("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")]
     after = _position(token, ("",)) if token is not None else None
-    rows = collection.page(scope, size + 1, after, by="name", descending=False, conditions=wanted)
+    wanted: Conditions = [*beginning(under, *(after or ()), descending=descending), *conditions]
+    rows = collection.page(scope, size + 1, after, by="name", descending=descending, conditions=wanted)
     return _cut(rows, size, lambda name, _: (name,))
+
+
+def beginning(under: str, after: str | None = None, *, descending: bool = False) -> Conditions:
+    """Return the conditions of names that begin with a text: bounds, so that SQLite reads a range of the key.
+
+    SQLite reads from one bound only, so there is none on the side where a page begins behind a name.
+
+    :param under: the text; empty for all names
+    :param after: the name behind which the page begins; None for the first page
+    :param descending: whether the last name comes first
+    """
+    if not under:
+        return []
+    first, end = ("name >= ?", under), ("name < ?", f"{under[:-1]}{chr(ord(under[-1]) + 1)}")
+    if after is None or not under <= after < end[1]:
+        return [first, end]
+    return [first] if descending else [end]
+
+
+def page_in_order(
+    read: Callable[[str], Iterable[tuple[str, dict[str, Any]]]], size: int, token: str | None
+) -> tuple[Page, str | None]:
+    """Return a page of what is read one by one, by name; no more is read than the page needs.
+
+    :param read: given the name behind which it is to begin
+    :param size: of the page
+    :param token: the NextToken of the page before; None for the first page
+    :returns: name and document of each, and the NextToken of the next page or None
+    :raises ServiceError: the token was not made here
+    """
+    (after,) = _position(token, ("",)) if token is not None else ("",)
+    return _cut(list(islice(read(after), size + 1)), size, lambda name, _: (name,))
 
 
 def page_newest(
@@ -121,7 +159,6 @@ def page_of(
     *,
     name_field: str,
     sort_fields: dict[str, str],
-    status_field: str | None = None,
     default_order: str = "Descending",
     family: str | None = None,
     conditions: Conditions | None = None,
@@ -137,14 +174,13 @@ def page_of(
         SortOrder, MaxResults, NextToken
     :param name_field: the member that holds the name
     :param sort_fields: member to sort by, for each value of SortBy; FAMILY_ORDER for names with numbers after a slash
-    :param status_field: the member StatusEquals is compared with
     :param default_order: SortOrder when absent, as the page of the operation says
     :param family: what the names begin with up to their slash; empty for names without one, None for all
     :param conditions: more conditions
     :returns: the page, and the NextToken of the next one or None
     :raises ServiceError: NextToken was not made here
     """
-    wanted: Conditions = [*(conditions or []), *_conditions(parameters, status_field)]
+    wanted: Conditions = [*(conditions or []), *_conditions(parameters)]
     if family is not None:
         wanted.insert(0, (f"{FAMILY} = ?", family))
     descending = parameters.get("SortOrder", default_order) == "Descending"
@@ -171,7 +207,7 @@ def page_of(
     return page, _token((float(last["CreationTime"]), name) if "," in by else (name,))
 
 
-def _conditions(parameters: dict[str, Any], status_field: str | None) -> Conditions:
+def _conditions(parameters: dict[str, Any]) -> Conditions:
     """Return what a request asks for, in SQL."""
     modified = "json_extract(body, '$.LastModifiedTime')"
     asked = {
@@ -180,7 +216,7 @@ def _conditions(parameters: dict[str, Any], status_field: str | None) -> Conditi
         "CreationTimeBefore": "created <= ?",
         "LastModifiedTimeAfter": f"ifnull({modified} >= ?, 1)",
         "LastModifiedTimeBefore": f"ifnull({modified} <= ?, 1)",
-        **({"StatusEquals": f"json_extract(body, '$.{status_field}') = ?"} if status_field else {}),
+        "StatusEquals": "status = ?",
     }
     return [(one, parameters[name]) for name, one in asked.items() if name in parameters]
 

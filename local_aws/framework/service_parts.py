@@ -1,7 +1,8 @@
 """What an added service consists of: its API, its resource types, and how it starts and stops."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,45 @@ Invoke = Callable[[Scope, str, dict[str, str], bytes], Awaitable[InvocationRespo
 DOWNLOADS_PATH = "/_local_aws/downloads/"
 # Path and query of such an address → the file; None for an address that nobody made.
 Download = Callable[[str, Mapping[str, str]], Path | None]
-# Account and region → ARN and tags of each resource.
-Tagged = Callable[[Scope], Iterator[tuple[str, dict[str, str]]]]
+# ARN and tags of a resource.
+Resource = tuple[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class TagSearch:
+    """Which resources a request of the tagging API asks a service for.
+
+    :param under: what their ARNs begin with
+    :param after: only ARNs behind this one
+    :param filters: the request's TagFilters
+    """
+
+    under: str
+    after: str
+    filters: tuple[dict[str, Any], ...]
+
+    def among(self, resources: Iterable[Resource]) -> Iterator[Resource]:
+        """Return those of some resources that are asked for.
+
+        :param resources: in any order
+        :returns: by ARN
+        """
+        for arn, tags in sorted(resources, key=itemgetter(0)):
+            if arn > self.after and arn.startswith(self.under) and self.fits(tags):
+                yield arn, tags
+
+    def fits(self, tags: dict[str, str]) -> bool:
+        """Tell whether tags fit all filters; a filter without values asks for the key.
+
+        :param tags: of a resource
+        """
+        return all(
+            one["Key"] in tags and (not one.get("Values") or tags[one["Key"]] in one["Values"]) for one in self.filters
+        )
+
+
+# Reads what is asked for of an account and region, by ARN.
+Tagged = Callable[[Scope, TagSearch], Iterator[Resource]]
 # Scope, ARN of an alarm's action, the alarm as DescribeAlarms gives it.
 AlarmAction = Callable[[Scope, str, Mapping[str, Any]], None]
 

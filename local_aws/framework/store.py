@@ -77,8 +77,9 @@ class Collection:
 
     def _put(self, scope: Scope, name: str, document: Document) -> None:
         self._store.execute(
-            "INSERT OR REPLACE INTO documents (kind, account, region, name, body, created) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._kind, scope.account_id, scope.region, name, json.dumps(document), _created(document)),
+            "INSERT OR REPLACE INTO documents (kind, account, region, name, body, created, status)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self._kind, scope.account_id, scope.region, name, json.dumps(document), *_columns(document)),
         )
 
     def create(self, scope: Scope, name: str, document: Document) -> bool:
@@ -236,8 +237,13 @@ class Collection:
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS documents (kind TEXT, account TEXT, region TEXT, name TEXT, body TEXT NOT NULL,"
-    " created REAL NOT NULL DEFAULT 0, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
+    " created REAL NOT NULL DEFAULT 0, status TEXT, PRIMARY KEY (kind, account, region, name)) WITHOUT ROWID"
 )
+
+# The columns that earlier versions did not have.
+_ADDED = {"created": "REAL NOT NULL DEFAULT 0", "status": "TEXT"}
+# What lists are asked for by StatusEquals.
+_STATUSES = ("TrainingJobStatus", "EndpointStatus")
 
 
 class Store:
@@ -257,19 +263,26 @@ class Store:
         self._database.change(self._create)
 
     def _create(self) -> None:
-        """Make the table and the indexes, and add the column `created` to the file of an earlier version."""
+        """Make the table and the indexes, and add the columns that the file of an earlier version lacks."""
         rows = self._database.rows
         rows(_TABLE)
-        columns = [row[1] for row in rows("PRAGMA table_info(documents)")]
-        if "created" not in columns:
-            rows("ALTER TABLE documents ADD COLUMN created REAL NOT NULL DEFAULT 0")
+        columns = {row[1] for row in rows("PRAGMA table_info(documents)")}
+        missing = [name for name in _ADDED if name not in columns]
+        for name in missing:
+            rows(f"ALTER TABLE documents ADD COLUMN {name} {_ADDED[name]}")
+        if missing:
             for *key, body in rows("SELECT kind, account, region, name, body FROM documents"):
                 rows(
-                    "UPDATE documents SET created = ? WHERE kind = ? AND account = ? AND region = ? AND name = ?",
-                    (_created(json.loads(body)), *key),
+                    "UPDATE documents SET created = ?, status = ?"
+                    " WHERE kind = ? AND account = ? AND region = ? AND name = ?",
+                    (*_columns(json.loads(body)), *key),
                 )
         rows("CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (kind, account, region, created)")
         rows(f"CREATE INDEX IF NOT EXISTS documents_by_family ON documents (kind, account, region, {FAMILY}, created)")
+        rows(
+            "CREATE INDEX IF NOT EXISTS documents_by_status ON documents (kind, account, region, status, created)"
+            " WHERE status IS NOT NULL"
+        )
 
     def collection(self, kind: str) -> Collection:
         """Open the documents of one kind.
@@ -279,7 +292,7 @@ class Store:
         """
         return Collection(self, kind)
 
-    def execute(self, statement: str, arguments: tuple[str | float, ...]) -> list[tuple[str, ...]]:
+    def execute(self, statement: str, arguments: tuple[str | float | None, ...]) -> list[tuple[str, ...]]:
         """Run one SQL statement.
 
         :param statement: SQL with ``?`` marks
@@ -334,6 +347,11 @@ class Store:
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
         self._database.close()
+
+
+def _columns(document: Document) -> tuple[float, str | None]:
+    """Return what the indexes have of a document; SQLite cannot read all that Python writes as JSON."""
+    return _created(document), next((document[name] for name in _STATUSES if name in document), None)
 
 
 def _created(document: Document) -> float:

@@ -21,7 +21,15 @@ from yaml.events import AliasEvent
 PRIVATE_PARTS = {
     "ministack.core.responses": ("error_response_json",),
     "ministack.services.cloudformation.engine": ("CfnLoader", "_check_parameter_constraints", "_constraint_error"),
-    "ministack.services.cloudwatch_logs": ("_filter_log_events", "_start_query"),
+    "ministack.services.cloudwatch_logs": (
+        "_filter_log_events",
+        "_get_log_record",
+        "_get_query_results",
+        "_log_records",
+        "_start_query",
+        "_stop_query",
+        "get_state",
+    ),
 }
 
 _MATCHER = Path(__file__).with_name("pattern_matcher.py")
@@ -130,14 +138,26 @@ def bound_cloudformation(modules: Mapping[str, Any]) -> None:
     engine.CfnLoader.get_single_data = flat
 
 
+class _NoRecords(dict[Any, Any]):
+    """Takes a log line's copy for Logs Insights, and keeps none."""
+
+    def __setitem__(self, pointer: Any, record: Any) -> None:
+        pass
+
+    def update(self, *records: Any, **more: Any) -> None:
+        pass
+
+
 def bound_logs(modules: Mapping[str, Any]) -> None:
     """Refuse Logs Insights queries, whose regular expressions would run on every line, and very long filters.
+
+    ministack keeps each line a second time for these queries, and goes through all of them when a group is deleted.
 
     :param modules: ministack's modules by name
     """
     logs = modules["ministack.services.cloudwatch_logs"]
     error = modules["ministack.core.responses"].error_response_json
-    filtered = logs._filter_log_events
+    filtered, state = logs._filter_log_events, logs.get_state
 
     def refuse(_: Any) -> Any:
         return error("UnknownOperationException", "The local AWS has no Logs Insights. See docs/local-aws.md.", 400)
@@ -148,7 +168,12 @@ def bound_logs(modules: Mapping[str, Any]) -> None:
             return error("InvalidParameterException", why, 400)
         return filtered(data)
 
-    logs._start_query = refuse
+    def without_records() -> dict[str, Any]:
+        return {member: value for member, value in state().items() if member != "log_records"}
+
+    logs._start_query = logs._get_query_results = logs._stop_query = logs._get_log_record = refuse
+    logs._log_records = _NoRecords()
+    logs.get_state = without_records
     logs._filter_log_events = within_bounds
 
 

@@ -33,6 +33,8 @@ _WALKED = frozenset(
         ("sns", "platform_endpoints"),
     }
 )
+# What earlier versions kept: a copy of each log line, which nobody read.
+_FORMER = (("cloudwatch_logs", "log_records"),)
 
 # What finds the changes of an entry.
 Find = Callable[[Entry, Any], Iterator[Change]]
@@ -267,6 +269,10 @@ class Persistence:
 
     def _take_files(self, load_all: Any) -> None:
         """Load all states, and write those that an earlier version wrote into files as rows."""
+        try:
+            self._rows.forget(_FORMER)
+        except DiskFull:
+            _log.warning("There is no space to remove what an earlier version kept; it stays until a start with space")
         load_all()
         if self._files:
             try:

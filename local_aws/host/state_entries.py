@@ -1,6 +1,7 @@
 """What of one entry of ministack's state differs from its rows on disk.
 
-An entry is a row, or several if it grows: lists by pieces, queues by message, log groups by stream and piece.
+An entry is a row, or several if it grows: lists by pieces, queues by message, log groups by stream and piece, what is
+kept by key and does not change by key.
 """
 
 import base64
@@ -126,6 +127,37 @@ class Pieces:
             yield str(number), None
 
 
+class Unchanging:
+    """A dictionary whose values do not change, with a row for each."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+        # Whether there is the one row in which earlier versions kept all.
+        self._whole = False
+
+    def changes(self, value: dict[str, Any]) -> Iterator[Change]:
+        """Compare values by identity."""
+        if self._whole:
+            self._whole, self._known = False, {}
+            yield "", None
+        for key in self._known.keys() - value.keys():
+            del self._known[key]
+            yield key, None
+        for key, one in value.items():
+            if self._known.get(key) is not one:
+                self._known[key] = one
+                yield key, written(one)
+
+    def join(self, parts: Iterable[Part]) -> dict[str, Any]:
+        """Return the dictionary, also of an earlier version's row."""
+        known = dict(parts)
+        self._whole = "" in known
+        value: dict[str, Any] = read(known.pop("")) if self._whole else {}
+        value |= {key: read(text) for key, text in known.items()}
+        self._known = dict(value)
+        return value
+
+
 class Queue:
     """A queue of SQS, with a row for each message."""
 
@@ -213,6 +245,7 @@ _KINDS: dict[tuple[str, str], type[Entry]] = {
     ("cloudformation", "stack_events"): Pieces,
     ("cloudwatch_logs", "log_groups"): LogGroup,
     ("sqs", "queues"): Queue,
+    ("sts", "sessions"): Unchanging,
 }
 
 

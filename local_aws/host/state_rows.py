@@ -78,6 +78,19 @@ class StateRows:
 
         self._database.change(work)
 
+    def forget(self, members: Iterable[tuple[str, str]]) -> None:
+        """Remove all rows of some members.
+
+        :param members: state and member of each
+        :raises DiskFull: there is no space
+        """
+
+        def work() -> None:
+            for one in members:
+                self._database.rows("DELETE FROM entries WHERE state = ? AND member = ?", one)
+
+        self._database.change(work)
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

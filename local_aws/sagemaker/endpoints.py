@@ -177,7 +177,6 @@ class Endpoints:
             parameters,
             name_field="EndpointName",
             sort_fields={"Name": "EndpointName", "CreationTime": "CreationTime", "Status": "EndpointStatus"},
-            status_field="EndpointStatus",
         )
         return {"Endpoints": endpoints, "NextToken": token}
 

@@ -100,4 +100,4 @@ def build(store: Store, settings: Settings) -> ServiceParts:
         result = await hosting.invoke(key, body, headers, headers.get("x-amzn-sagemaker-target-variant"))
         return InvocationResponse(result.status, dict(result.headers), result.body)
 
-    return ServiceParts(service, types, start, stop, invoke, tagged=tags.everything)
+    return ServiceParts(service, types, start, stop, invoke, tagged=tags.tagged)

@@ -3,15 +3,19 @@
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html
 """
 
+import json
 from collections.abc import Iterator, Sized
 from typing import Any
 
 from local_aws.framework.api import Operation, RequestContext, ServiceError
 from local_aws.framework.cloudformation import CLOUDFORMATION
-from local_aws.framework.listing import paginate
-from local_aws.framework.store import Collection, Scope, Store
+from local_aws.framework.listing import beginning, paginate
+from local_aws.framework.service_parts import Resource, TagSearch
+from local_aws.framework.store import Collection, Conditions, Scope, Store
 
 MAXIMUM_TAGS = 50
+# How many resources are read at a time for the tagging API; a page has a hundred.
+_BATCH = 101
 
 Tag = dict[str, str]
 
@@ -53,15 +57,25 @@ class Tags:
         """
         return (self._tags.get(scope, arn) or {"tags": {}})["tags"]
 
-    def everything(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
-        """Read the tags of all resources of an account and region.
+    def tagged(self, scope: Scope, search: TagSearch) -> Iterator[Resource]:
+        """Read ARN and tags of resources, as many as are taken.
 
         :param scope: the account and region
-        :returns: ARNs, and values by key
+        :param search: which
         """
-        for where, arn, document in self._tags.everywhere():
-            if (where.account_id, where.region) == (scope.account_id, scope.region):
-                yield arn, document["tags"]
+        # SQLite passes over most of what does not fit, which costs much less than parsing it here.
+        texts: Conditions = [("instr(body, ?) > 0", _written(one)) for one in search.filters]
+        after = search.after
+        while True:
+            wanted = [*beginning(search.under, after), *texts]
+            # SQLite reads from one bound only.
+            behind = (after,) if after >= search.under else None
+            rows = self._tags.page(scope, _BATCH, behind, by="name", descending=False, conditions=wanted)
+            for after, document in rows:
+                if search.fits(document["tags"]):
+                    yield after, document["tags"]
+            if len(rows) < _BATCH:
+                return
 
     def operations(self) -> dict[str, Operation]:
         """Return the API's operations by name."""
@@ -92,6 +106,12 @@ class Tags:
 
     def _changed(self, context: RequestContext, arn: str, change: Any) -> dict[str, Any]:
         return _existing(self._tags.update(context, arn, change), arn)
+
+
+def _written(wanted: dict[str, Any]) -> str:
+    """Return a text that is in the document of each resource that fits a filter."""
+    values = wanted.get("Values") or []
+    return json.dumps({wanted["Key"]: values[0]})[1:-1] if len(values) == 1 else f"{json.dumps(wanted['Key'])}: "
 
 
 def _existing(document: dict[str, Any] | None, arn: str) -> dict[str, Any]:

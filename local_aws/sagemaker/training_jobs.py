@@ -159,7 +159,6 @@ class TrainingJobs:
             parameters,
             name_field="TrainingJobName",
             sort_fields={"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"},
-            status_field="TrainingJobStatus",
             default_order="Ascending",
         )
         return {"TrainingJobSummaries": jobs, "NextToken": token}

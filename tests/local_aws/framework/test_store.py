@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from functools import partial
 
 import pytest
 
@@ -132,6 +133,48 @@ def work_of(store, call):
     return len(steps)
 
 
+def test_the_file_of_a_version_without_statuses_gets_them(tmp_path):
+    path = tmp_path / "store.sqlite"
+    store = Store(path, Writes())
+    jobs = store.collection("jobs")
+    for name, status in (("a", "InProgress"), ("b", "Completed")):
+        jobs.put(SCOPE, name, {"CreationTime": 1, "Name": name, "TrainingJobStatus": status})
+    # SQLite cannot read NaN as JSON.
+    jobs.put(SCOPE, "c", {"CreationTime": 2, "Name": "c", "EndpointStatus": "InProgress", "Value": float("nan")})
+    store.execute("DROP INDEX documents_by_status", ())
+    store.execute("ALTER TABLE documents DROP COLUMN status", ())
+    store.close()
+    for _ in range(2):
+        store = Store(path, Writes())
+        assert listed(store.collection("jobs"), StatusEquals="InProgress") == ["a", "c"]
+        store.close()
+
+
+def listed(collection, **asked):
+    asked = {"SortOrder": "Ascending", **asked}
+    page, _ = page_of(collection, SCOPE, asked, name_field="Name", sort_fields={"CreationTime": "CreationTime"})
+    return [one["Name"] for one in page]
+
+
+def test_documents_of_a_status_are_found_without_the_others(store):
+    jobs, work, have = store.collection("jobs"), {}, 0
+    for size in (50, 3000):
+        store.execute("BEGIN", ())
+        for number in range(have, size):
+            job = {"Name": f"mlops-{number:05}", "CreationTime": number, "TrainingJobStatus": "Completed"}
+            jobs.put(SCOPE, job["Name"], job)
+        store.execute("COMMIT", ())
+        have = size
+        jobs.put(SCOPE, "mlops-now", {"Name": "mlops-now", "CreationTime": size, "TrainingJobStatus": "InProgress"})
+        asked = {"NameContains": "mlops-", "CreationTimeBefore": 9e9, "StatusEquals": "InProgress"}
+        assert listed(jobs, **asked) == listed(jobs, **asked, SortOrder="Descending") == ["mlops-now"]
+        work[size] = work_of(store, lambda asked=asked: listed(jobs, **asked))
+    assert work[3000] <= work[50] + 5, work
+    # What has another status now is found by that one alone.
+    jobs.update(SCOPE, "mlops-now", lambda job: job.update(TrainingJobStatus="Stopped"))
+    assert (listed(jobs, StatusEquals="InProgress"), listed(jobs, StatusEquals="Stopped")) == ([], ["mlops-now"])
+
+
 def renew(document):
     document["Renewed"] = True
 
@@ -220,6 +263,29 @@ def test_pages_by_name_are_of_a_part_of_the_names(store):
     assert [name for name, _ in page] == ["a/1", "a/2"]
     page, token = page_by_name(names, SCOPE, 2, token, under="a/", conditions=[])
     assert ([name for name, _ in page], token) == (["a/3"], None)
+    page, token = page_by_name(names, SCOPE, 2, None, under="a/", descending=True, conditions=[])
+    assert [name for name, _ in page] == ["a/3", "a/2"]
+    last, _ = page_by_name(names, SCOPE, 2, token, under="a/", descending=True, conditions=[])
+    assert [name for name, _ in last] == ["a/1"]
+    # The token of another list does not lead out of the names.
+    page, _ = page_by_name(names, SCOPE, 9, token, under="b/", conditions=[])
+    assert [name for name, _ in page] == ["b/1"]
+    assert page_by_name(names, SCOPE, 9, token, under="b/", descending=True, conditions=[])[0] == []
+
+
+def test_the_last_page_of_a_part_of_the_names_costs_what_the_first_does(store):
+    names = store.collection("names")
+    store.execute("BEGIN", ())
+    for number in range(3000):
+        names.put(SCOPE, f"a/{number:05}", {})
+    store.execute("COMMIT", ())
+    for descending in (False, True):
+        work, token = [], None
+        while token or not work:
+            read = partial(page_by_name, names, SCOPE, 500, token, under="a/", descending=descending, conditions=[])
+            work.append(work_of(store, read))
+            _, token = read()
+        assert len(work) == 6 and max(work) <= min(work) + 5, work
 
 
 def test_pages_by_time_go_on_when_documents_come(store):

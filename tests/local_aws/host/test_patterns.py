@@ -139,8 +139,16 @@ class TestLogs:
         event = {"timestamp": int(time.time() * 1000), "message": LONG}
         logs.put_log_events(logGroupName="queried", logStreamName="s", logEvents=[event])
         query = {"startTime": 0, "endTime": int(time.time()) + 60, "queryString": f"filter @message like /{SLOW}/"}
-        error = error_of(logs.start_query, logGroupName="queried", **query)
-        assert (error["Code"], "docs/local-aws.md" in error["Message"]) == ("UnknownOperationException", True)
+        for call, asked in (
+            (logs.start_query, {"logGroupName": "queried", **query}),
+            (logs.get_query_results, {"queryId": "q"}),
+            (logs.stop_query, {"queryId": "q"}),
+            (logs.get_log_record, {"logRecordPointer": "p"}),
+        ):
+            error = error_of(call, **asked)
+            assert (error["Code"], "docs/local-aws.md" in error["Message"]) == ("UnknownOperationException", True)
+        fields = logs.get_log_group_fields(logGroupName="queried")["logGroupFields"]
+        assert {"name": "@message", "percent": 100} in fields
 
     def test_filters_are_bounded(self, local_aws, quick):
         logs = local_aws.client("logs")

@@ -11,7 +11,7 @@ from tests.local_aws.server import ROOT
 # Prints by step which members of which states had rows written, how many and how long, and what the step had changed.
 _STEPS = """
 from local_aws.host import used_entries
-from ministack.services import cloudformation, cloudwatch, iam, kms, s3, sns, sqs
+from ministack.services import cloudformation, cloudwatch, iam, kms, s3, sns, sqs, sts
 from ministack.services.cloudformation import stacks
 
 aged = int(sys.argv[3])
@@ -36,6 +36,8 @@ for number in range(aged):
     cloudformation._stacks[f"old-{number}"] = {"StackName": f"old-{number}", "StackId": str(number), "Body": "e" * 1000}
     cloudformation._change_sets[f"old-{number}"] = {"ChangeSetName": "old", "StackName": f"old-{number}"}
     cloudformation._stack_events[str(number)] = [{"EventId": str(number)}]
+sts.register_session("ASIA", {"Expiration": 4e9})
+built.persistence.save_service("sts")
 built.persistence.save()
 
 used_entries.begin_call()
