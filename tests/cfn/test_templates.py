@@ -107,6 +107,14 @@ def test_a_template_can_be_sent(name):
     assert len(TEMPLATES[name].read_bytes()) <= (51_200 if name in ROLES else 1_048_576)
 
 
+def test_what_was_overwritten_or_deleted_leaves_no_delete_marker():
+    rules = load("bootstrap.yaml")["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert rule["ExpiredObjectDeleteMarker"] is True
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-rule.html
+    assert not rule.keys() & {"ExpirationInDays", "ExpirationDate", "TagFilters"}
+
+
 ROLES = ("bootstrap.yaml", "images.yaml", "model.yaml")
 
 

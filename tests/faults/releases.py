@@ -1,6 +1,7 @@
 """One release of the iris model, task by task, as a run of Airflow holds it together."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -38,6 +39,7 @@ class Run:
         self.run_id = run_id
         self.xcoms: dict[str, Any] = {}
         self._conf = {"bucket": BUCKET, "key": KEY, "version_id": version_id, **conf}
+        self._created = datetime.now(UTC)
         self._stores: dict[str, MemoryStore] = {}
 
     def context(self, task_id: str) -> dict[str, Any]:
@@ -48,7 +50,9 @@ class Run:
             "ti": ti,
             "task_instance": ti,
             "task_state_store": self._stores.setdefault(task_id, MemoryStore()),
-            "dag_run": SimpleNamespace(dag_id="iris-model", run_id=self.run_id, conf=self._conf),
+            "dag_run": SimpleNamespace(
+                dag_id="iris-model", run_id=self.run_id, conf=self._conf, run_after=self._created
+            ),
             "run_id": self.run_id,
             "params": {},
             "outlet_events": OutletEventAccessors(),

@@ -162,6 +162,34 @@ def _train(run: Run) -> None:
         tasks(MODEL)["train"]().execute(run.context("train"))
 
 
+def test_a_run_has_one_attempt_of_a_zip_wherever_its_first_two_tries_end(aws, crashes, record_property):
+    """Each place on a zip of its own that was released before; another run comes in before each try."""
+    attempts, before = [], crashes.kills
+
+    def fresh():
+        version = aws.client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=b"any")["VersionId"]
+        others = []
+        attempts.append((others, mine := []))
+
+        def claim(run_id):
+            run = Run(run_id, version, new_attempt=True)
+            return tasks(MODEL)["source"]().execute(run.context("source"))["attempt"]
+
+        def once():
+            with crashes.disarmed():
+                others.append(claim(f"manual__{len(others)}"))
+            mine[:] = [claim("manual__killed")]
+
+        others += [claim(f"manual__{number}") for number in range(3)]
+        return once
+
+    kill_at_each_place(crashes, fresh)
+    record_property(f"kills of source on {len(attempts)} versions", crashes.kills - before)
+    for others, mine in attempts:
+        # Each number belongs to one run, and none is missing: no kill has taken a second one.
+        assert sorted(others + mine) == list(range(1, len(others) + 2))
+
+
 def test_a_killed_intake_starts_each_release_once(aws, crashes, record_property):
     s3, before = aws.client("s3"), crashes.kills
     key = "training_jobs/killed-model/trainingjob.zip"

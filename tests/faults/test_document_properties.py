@@ -3,12 +3,14 @@
 import contextlib
 import json
 from copy import deepcopy
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
+from slipway import names
 from slipway.approval.answers import Question, read_answer
 from slipway.aws.documents import Document, content_of
 from slipway.errors import IntakeUnreadable, NotApproved, UnreadableDocument
@@ -151,10 +153,17 @@ def _enter(value: dict[str, Any]) -> Any:
 
 
 def _claim(value: dict[str, Any]) -> Any:
-    documents = SimpleNamespace(read=lambda bucket, key: Document(value, "etag"), write=lambda *args, **kwargs: True)
+    revision, began = Revision.from_xcom(stored("revision")), datetime.now(UTC)
+    first = names.claim_key("iris-model", revision.revision_id)
+
+    def read(bucket, key):
+        return Document(value, "etag") if key == first else Document()
+
+    documents = SimpleNamespace(read=read, write=lambda *args, **kwargs: True)
     claims = Claims(documents, "bucket", "iris-model", lambda dag_id, run_id: False)
-    found = claims.claim(Revision.from_xcom(stored("revision")), "iris-model", "run9", new_attempt=False)
-    assert isinstance(found, Revision | Claim)
+    for new_attempt in (False, True):
+        found = claims.claim(revision, "iris-model", "run9", began=began, new_attempt=new_attempt)
+        assert isinstance(found, Revision | Claim)
     return found
 
 

@@ -1,14 +1,23 @@
-"""What noticing uploads costs in calls, by the local AWS's ledger, in a young bucket and in one with a history."""
+"""What noticing and claiming uploads costs in calls, by the local AWS's ledger, in a young bucket and in an old one."""
 
 import asyncio
+import json
+from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
 
+from slipway import names
+from slipway.aws.documents import S3Documents
 from slipway.aws.s3 import S3Hook
+from slipway.source.claims import Claim, Claims
+from slipway.source.data import release_newest
 from slipway.source.intake import WatchedBucket, take_in
 from slipway.source.listing import RepeatedListing
+from slipway.source.unreleased import WAITING_MAX
 from slipway.source.versions import S3Versions
 from slipway.source.watcher import UploadWatcherTrigger
 from tests.local_aws.hooks import lead_hooks_to
@@ -192,3 +201,54 @@ def _settle(bucket: Watched) -> None:
     """Let the intake look until no later upload could look like the newest ones."""
     while not all(state.get("settled") for state in bucket.store.entries.get("intake", {"keys": {}})["keys"].values()):
         bucket.take_in()
+
+
+@pytest.fixture
+def orphan(local_aws, monkeypatch):
+    """A bucket that was watched before anybody uploaded to it: of its uploads none is an older one."""
+    lead_hooks_to(local_aws.endpoint_url, monkeypatch)
+    bucket = Watched(local_aws, "intake-orphan", models=0, versions=0)
+    bucket.take_in()
+    return bucket
+
+
+def test_uploads_that_wait_for_a_model_cost_the_same_however_many_there_were(orphan):
+    """Before, 50 were 3 listings and 2.4 KB of state, 450 were 6 and 18.4 KB, and all of them started a run."""
+    key, sent, spent = "training_jobs/gone/trainingjob.zip", [], {}
+    for uploads in (50, 450):
+        sent += [orphan.upload(key, b"%d" % number) for number in range(len(sent), uploads)]
+        orphan.take_in()
+        sent.append(orphan.upload(key, b"one more"))
+        since = len(orphan.aws.ledger())
+        orphan.take_in()
+        spent[uploads] = (orphan.calls(since), len(json.dumps(orphan.store.entries["intake"])))
+    assert [calls for calls, _ in spent.values()] == [["ListObjectsV2", "ListObjectVersions"]] * 2
+    assert spent[50][1] == spent[450][1] < 2048, spent
+    _settle(orphan)
+    assert orphan.watch(looks=3) == ["ListObjectsV2"] * 2
+    orphan.keys.append(key)
+    orphan.take_in()
+    assert orphan.runs == sent[-WAITING_MAX:]
+
+
+def test_a_release_for_new_data_reads_few_of_its_zips_earlier_attempts(buckets):
+    """Once in the DAG of new data, and once in the task that claims the next attempt."""
+    bucket, spent = buckets["young"], {}
+    versions = S3Versions(aws_conn_id=None)
+    documents = S3Documents(versions.s3)
+    claims = Claims(documents, bucket.name, "model-00", lambda dag_id, run_id: True)
+    newest, began = versions.head_version(bucket.name, bucket.keys[0]), datetime.now(UTC)
+    for attempts in (10, 365):
+        for attempt in range(1, attempts + 1):
+            key = names.claim_key("model-00", replace(newest, attempt=attempt).revision_id)
+            claim = Claim("model-00", f"run{attempt}", "2026-05-01T12:00:00+00:00", "2026-05-01T12:00:00+00:00", "old")
+            # Of the smaller number they are there.
+            documents.write(bucket.name, key, claim.to_json(), etag=None)
+        places, since = [f"s3://{bucket.name}/{newest.key}"], len(bucket.aws.ledger())
+        run_id = release_newest("model-00", bucket.name, newest.key, places, versions, claims, lambda *run: True)
+        claimed = claims.claim(newest, "model-00", run_id, began=began, new_attempt=True, new_data=True)
+        assert claimed.attempt == attempts + 1
+        calls = Counter(line["operation"] for line in bucket.aws.ledger()[since:])
+        assert calls["PutObject"] == 1
+        spent[attempts] = calls["GetObject"]
+    assert spent == {10: 17, 365: 37}

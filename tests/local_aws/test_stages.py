@@ -1,6 +1,7 @@
 """Boards and claims on the local AWS's S3: races of threads, and the order of uploads within one second."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Barrier
 
 import pytest
@@ -87,11 +88,11 @@ def test_a_lease_that_is_left_goes_to_exactly_one_of_those_that_wait(aws):
 
 def test_of_many_runs_exactly_one_has_a_version_and_each_new_attempt_a_number_of_its_own(aws):
     version = aws.client("s3").put_object(Bucket=BUCKET, Key="claims/k.zip", Body=b"1")["VersionId"]
-    revision = S3Versions(aws_conn_id=None).head_version(BUCKET, "claims/k.zip", version)
+    revision, began = S3Versions(aws_conn_id=None).head_version(BUCKET, "claims/k.zip", version), datetime.now(UTC)
 
     def claim(hook, number, new_attempt=False):
         claims = Claims(hook, BUCKET, "claims", lambda dag_id, run_id: True)
-        return claims.claim(revision, "claims", f"run{number}-{new_attempt}", new_attempt=new_attempt)
+        return claims.claim(revision, "claims", f"run{number}-{new_attempt}", began=began, new_attempt=new_attempt)
 
     claimed = race(RACERS, claim)
     (winner,) = [one for one in claimed if not isinstance(one, Claim)]

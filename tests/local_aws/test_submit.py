@@ -41,14 +41,19 @@ def test_the_run_is_known_by_its_id_as_the_intake_makes_it(local_aws):
 def test_doctor_names_the_uploads_that_start_nothing(new_bucket, local_aws):
     forest = ModelConfig.model_validate(yaml.safe_load((ROOT / "include" / "models" / "iris-forest.yaml").read_text()))
     strays = ["image_builds/iris-forest/forest.zip", "image_builds/iris/image.zip", "training_jobs/iris-forest.zip"]
+    waiting = "training_jobs/gone/trainingjob.zip"
     for key in [
         *strays,
+        waiting,
         "image_builds/iris-forest/image.zip",
         "training_jobs/iris-forest/trainingjob.zip",
         "data/a.csv",
     ]:
         local_aws.client("s3").put_object(Bucket=new_bucket, Key=key, Body=b"zip")
     found = list(unread_uploads(Aws(local_aws.client), new_bucket, [forest]))
+    (told,) = [one.found for one in found if one.about == f"s3://{new_bucket}/{waiting}"]
+    assert told == "it starts nothing: no model file has this key; the newest uploads wait for one"
+    found = [one for one in found if one.found != told]
     assert sorted(one.about for one in found) == [f"s3://{new_bucket}/{key}" for key in strays]
     assert {one.found.rpartition(" ")[2] for one in found} == {
         "image_builds/PREFIX/image.zip",

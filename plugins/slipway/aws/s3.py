@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.header import decode_header, make_header
+from itertools import chain
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -27,6 +28,9 @@ UNVERSIONED = "null"
 _MAX_DELETIONS = 1000
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 _PAGE_SIZE = 1000
+# So many versions of a key are listed where one of the newest is wanted, and how the next page is asked for.
+_NEWEST = 10
+_VERSION_MARKERS = ("KeyMarker", "VersionIdMarker")
 # 405 is the answer where the version is a delete marker, which has no content.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
 _MISSING_CODES = ("404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed")
@@ -225,13 +229,23 @@ class S3Hook(AwsHook):
                 )
 
     def _owner(self, bucket: str, key: str, version_id: str) -> str | None:
-        """Find the account that owns a version: S3 knows no more about who wrote it."""
+        """Find the account that owns a version: S3 knows no more about who wrote it.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+        """
+        where = {"Bucket": bucket, "Prefix": key}
         with aws_call("list the object versions", uri(bucket, key)):
-            for page in self.conn.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
-                for item in page.get("Versions", ()):
-                    if item["Key"] == key and item["VersionId"] == version_id:
-                        owner = item.get("Owner", {})
-                        return owner.get("DisplayName") or owner.get("ID")
+            # A version that is released is one of the newest. To read a page of a thousand takes 0.1 s of CPU.
+            first = self.conn.list_object_versions(**where, MaxKeys=_NEWEST)
+            markers = {name: first[f"Next{name}"] for name in _VERSION_MARKERS if f"Next{name}" in first}
+            older = self.conn.get_paginator("list_object_versions").paginate(**where, **markers) if markers else ()
+            for item in (item for page in chain((first,), older) for item in page.get("Versions", ())):
+                if item["Key"] != key:
+                    # Keys that begin with this one come after it.
+                    break
+                if item["VersionId"] == version_id:
+                    owner = item.get("Owner", {})
+                    return owner.get("DisplayName") or owner.get("ID")
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from slipway import image_names
+from slipway import image_names, names
 from slipway.command.aws import Aws, Caller
 from slipway.command.findings import Finding, State, looking, not_checked, ok, problem, unknown
 from slipway.command.set_up import endpoint_template_key
@@ -119,7 +119,10 @@ def unread_uploads(aws: Aws, bucket: str, models: list[ModelConfig]) -> Iterator
         with aws.calling("The bucket cannot be looked at", bucket):
             listed = s3.list_objects_v2(Bucket=bucket, Prefix=place).get("Contents", [])
         for key in [one["Key"] for one in listed if one["Size"] and one["Key"] not in keys]:
-            yield unknown(f"s3://{bucket}/{key}", f"it starts nothing: no model file has this key. Expected {form}")
+            # Only zips of the usual key wait: a source of an image is watched from when its model builds one.
+            waits = key == names.source_key(key.split("/")[1])
+            more = "; the newest uploads wait for one" if waits else f". Expected {form}"
+            yield unknown(f"s3://{bucket}/{key}", f"it starts nothing: no model file has this key{more}")
 
 
 def _quotas(aws: Aws, models: list[ModelConfig]) -> Iterator[Finding]:

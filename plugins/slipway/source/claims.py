@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Self
 
 from slipway import names
 from slipway.aws.documents import Document, Documents, reading
 from slipway.aws.s3 import uri
-from slipway.errors import ReleasedAlready, ReleasedMeanwhile, SlipwayError
+from slipway.errors import ReleasedAlready, ReleasedMeanwhile
 from slipway.formats.stored import known, versioned
 from slipway.host.links import run_url
 from slipway.plan import Revision
 from slipway.stages import sequences
 
-_MAX_ATTEMPTS = 1000
+# How far apart two clocks may be of which AWS accepts both.
+_SKEW = 2 * sequences.CLOCK_SKEW
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,17 @@ class Claim:
     sequence: str
     claimed_at: str
     data: str | None = None
+
+    def is_of(self, dag_id: str, run_id: str) -> bool:
+        """Tell whether it is the claim of this run."""
+        return (self.dag_id, self.run_id) == (dag_id, run_id)
+
+    def is_from_before(self, moment: datetime) -> bool:
+        """Tell whether it was written before a moment; False where it does not say when."""
+        try:
+            return datetime.fromisoformat(self.claimed_at) < moment
+        except (ValueError, TypeError):
+            return False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -80,6 +93,43 @@ def claimed(claim: Claim | None, goes_on: Callable[[str, str], bool]) -> tuple[s
     return None if sequences.fault(claim.sequence) else claim.sequence, goes_on(claim.dag_id, claim.run_id)
 
 
+class _Attempts:
+    """The claims of a version's attempts, each of which is read once.
+
+    The numbers have no gap: a run claims one after it has read the claim before, and nothing ever removes a claim.
+
+    :param read: reads the claim of an attempt
+    """
+
+    def __init__(self, read: Callable[[int], Claim | None]) -> None:
+        self.claim = cache(read)
+
+    def last(self) -> int:
+        """Return the number of the last attempt, 0 before the first one, after reading about 2 log2 of it."""
+        taken, free = 0, 1
+        while self.claim(free):
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            taken, free = (middle, free) if self.claim(middle) else (taken, middle)
+        return taken
+
+    def of_run(self, dag_id: str, run_id: str, began: datetime) -> tuple[int, Claim] | None:
+        """Find the attempt of a run whose task was killed or cleared; only those since it began are read.
+
+        :param dag_id: the run's DAG
+        :param run_id: the run
+        :param began: a moment before which the run has claimed nothing; aware
+        """
+        for number in range(self.last(), 0, -1):
+            claim = self.claim(number)
+            if claim and claim.is_of(dag_id, run_id):
+                return number, claim
+            if claim and claim.is_from_before(began):
+                break
+        return None
+
+
 class Claims:
     """Claim versions for runs.
 
@@ -96,7 +146,14 @@ class Claims:
         self._run_exists = run_exists
 
     def claim(
-        self, revision: Revision, dag_id: str, run_id: str, *, new_attempt: bool, new_data: bool = False
+        self,
+        revision: Revision,
+        dag_id: str,
+        run_id: str,
+        *,
+        began: datetime,
+        new_attempt: bool,
+        new_data: bool = False,
     ) -> Revision | Claim:
         """Claim a version for a run, or find the claim that this run made before.
 
@@ -106,38 +163,38 @@ class Claims:
         :param revision: the pinned version, with the sequence of its upload
         :param dag_id: the run's DAG
         :param run_id: the run
+        :param began: a moment before which the run has claimed nothing; aware
         :param new_attempt: whether to release again what another run has released
         :param new_data: whether to do so only if the data is not that of the last attempt
         :returns: the revision with its attempt and sequence, or the claim of another run
         :raises slipway.errors.AwsError: when a call fails
         """
-        standing: Claim | None = None
-        for attempt in range(1, _MAX_ATTEMPTS):
+        if not new_attempt:
+            standing = self._take(revision, dag_id, run_id, new_attempt=False)
+            return _claimed(revision, standing) if standing.is_of(dag_id, run_id) else standing
+        attempts = self._attempts(revision)
+        attempt = attempts.last()
+        if own := attempts.of_run(dag_id, run_id, began - _SKEW):
+            return _claimed(replace(revision, attempt=own[0]), own[1])
+        before = attempts.claim(attempt) if attempt else None
+        while True:
+            attempt += 1
             wanted = replace(revision, attempt=attempt)
-            if new_data and standing and standing.data == revision.data and self._standing(wanted) is None:
+            if new_data and before and before.data == revision.data and self._standing(wanted) is None:
                 # The conditional write of another run may come first: then the loop goes on from its claim.
-                return standing
-            standing = self._take(wanted, dag_id, run_id, new_attempt=new_attempt)
-            if (standing.dag_id, standing.run_id) == (dag_id, run_id):
-                return replace(wanted, sequence=standing.sequence, data=standing.data)
-            if not new_attempt:
-                return standing
-        raise SlipwayError(
-            "This version has too many attempts",
-            resource=revision.version_id,
-            why=f"new_attempt has released it {_MAX_ATTEMPTS - 1} times",
-            fix="upload the zip again: a new version has attempts of its own",
-        )
+                return before
+            before = self._take(wanted, dag_id, run_id, new_attempt=True)
+            if before.is_of(dag_id, run_id):
+                return _claimed(wanted, before)
 
     def last(self, revision: Revision) -> tuple[int, Claim] | None:
         """Return the last attempt of a version and its claim; None before the first one."""
-        found = None
-        for attempt in range(1, _MAX_ATTEMPTS):
-            claim = self._standing(replace(revision, attempt=attempt))
-            if claim is None:
-                break
-            found = attempt, claim
-        return found
+        attempts = self._attempts(revision)
+        claim = attempts.claim(number) if (number := attempts.last()) else None
+        return (number, claim) if claim else None
+
+    def _attempts(self, revision: Revision) -> _Attempts:
+        return _Attempts(lambda number: self._standing(replace(revision, attempt=number)))
 
     def _standing(self, revision: Revision) -> Claim | None:
         return read_claim(self._documents, self._bucket, self._prefix, revision.revision_id)
@@ -149,7 +206,7 @@ class Claims:
         while True:
             document = self._documents.read(self._bucket, key)
             standing = Claim.of(document, uri(self._bucket, key))
-            if standing and (standing.dag_id, standing.run_id) == (dag_id, run_id):
+            if standing and standing.is_of(dag_id, run_id):
                 return standing
             if standing and (new_attempt or self._run_exists(standing.dag_id, standing.run_id)):
                 return standing
@@ -159,6 +216,10 @@ class Claims:
             mine = Claim(dag_id, run_id, now if new_attempt else sequence, now, revision.data)
             if self._documents.write(self._bucket, key, mine.to_json(), etag=document.etag):
                 return mine
+
+
+def _claimed(revision: Revision, claim: Claim) -> Revision:
+    return replace(revision, sequence=claim.sequence, data=claim.data)
 
 
 def refusal(revision: Revision, claim: Claim, run_id: str, *, newest: bool) -> ReleasedAlready | ReleasedMeanwhile:

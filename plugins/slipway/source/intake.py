@@ -9,6 +9,8 @@ unique. A version is stored as done only after its run exists: after any crash, 
 The first intake of a bucket finds what was uploaded before Slipway watched it. It releases the newest version of each
 key, unless the bucket has the copy of an earlier release of it, and skips the older ones: an upload made just before
 the start is not lost, and a long history is not released again.
+
+Uploads wait while their model's file or DAG is missing, or the file is broken. Of each key the newest 20 do.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from slipway.errors import IntakeUnreadable, problem_of
 from slipway.host import runs
 from slipway.host.task_errors import with_error_block
 from slipway.source.key_look import Found, look_at
+from slipway.source.unreleased import Unreleased, waiting_on
 from slipway.source.uploads import (
     ASSET_PREFIX,
     INTAKE_TASK_ID,
@@ -165,7 +168,8 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
     :param store: the asset's state store
     :param versions: lists the bucket
     :param start: starts a run
-    :returns: how many versions got their run, and how many wait for their model
+    :returns: how many versions got their run, how many wait for their model, and how many will not be released because
+        too many newer ones wait
     :raises IntakeUnreadable: when the stored state cannot be read; then nothing is started
     :raises AirflowRuntimeError: after all versions were tried, when Airflow refused one of them
     """
@@ -177,25 +181,34 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
         # An upload from now on is a release, also where this task is killed.
         store.set(STATE_KEY, _after(IntakeState(), found, _open_ids(found)).to_json())
     intake = before or IntakeState()
-    waiting: dict[str, list[str]] = {key: [] for key in found}
+    unreleased: dict[str, list[Unreleased]] = {key: [] for key in found}
     started, errors = 0, []
     for version in sorted(version for one in found.values() for version in one.open):
-        announced = version.version_id in intake.keys.get(version.key, KeyState()).waiting
         try:
-            if _release(source, bucket, version, start, announced=announced):
-                started += 1
-                continue
+            why = _start(source, bucket, version, start)
         except AirflowRuntimeError as error:
             # The error of one model must not stop the others.
             log.error("%s is still waiting: %s", uri(bucket, version.key, version.version_id), error)
             errors.append(error)
-        waiting[version.key].append(version.version_id)
+            why = ""
+        if why is None:
+            started += 1
+        else:
+            unreleased[version.key].append(Unreleased(version, why))
+    waiting = {
+        key: waiting_on(uri(bucket, key), without_run, intake.keys.get(key, KeyState()).waiting, log)
+        for key, without_run in unreleased.items()
+    }
     after = _after(intake, found, waiting)
     if after != before:
         store.set(STATE_KEY, after.to_json())
     if errors:
         raise errors[0]
-    return {"started": started, "waiting": sum(len(state.waiting) for state in after.keys.values())}
+    return {
+        "started": started,
+        "waiting": sum(len(state.waiting) for state in after.keys.values()),
+        "passed_over": sum(len(without_run) - len(waiting[key]) for key, without_run in unreleased.items()),
+    }
 
 
 def _look(source: WatchedBucket, bucket: str, before: IntakeState | None, versions: S3Versions) -> dict[str, Found]:
@@ -272,20 +285,15 @@ def _released_before(source: WatchedBucket, bucket: str, version: ObjectVersion,
     return versions.s3.exists(bucket, key)
 
 
-def _release(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter, *, announced: bool) -> bool:
-    where = uri(bucket, version.key, version.version_id)
-    # Log it once, not at every run.
-    say = log.debug if announced else log.warning
+def _start(source: WatchedBucket, bucket: str, version: ObjectVersion, start: Starter) -> str | None:
+    """Start the run of a version; return why it has to wait, or None."""
     dag_id = source.dag_ids.get(version.key)
     if dag_id is None:
-        say("%s waits for its model: no file in include/models has this bucket and key", where)
-        return False
+        return "waits for its model: no file in include/models has this bucket and key"
     if stale := source.held.get(version.key):
-        say("%s waits: %s", where, stale)
-        return False
+        return f"waits: {stale}"
     run_id = names.auto_run_id(bucket, version.key, version.version_id, version.last_modified)
     name = names.release_name(names.revision_id(bucket, version.key, version.version_id), version.last_modified)
     if start(dag_id, run_id, {"bucket": bucket, "key": version.key, "version_id": version.version_id}, name):
-        return True
-    say("%s waits for its DAG %s, which is missing or has import errors", where, dag_id)
-    return False
+        return None
+    return f"waits for its DAG {dag_id}, which is missing or has import errors"

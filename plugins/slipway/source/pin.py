@@ -188,6 +188,8 @@ class S3VersionSensor(TaskErrors, S3KeySensor):
             revision,
             dag_run.dag_id,
             dag_run.run_id,
+            # The time of its start would be a later one after the run was cleared.
+            began=dag_run.run_after,
             new_attempt=self._new_attempt(context),
             new_data=dag_run.run_id.startswith(DATA_RUN_PREFIX),
         )

@@ -51,7 +51,8 @@ class KeyState:
     :param newest_at: when S3 stored it; ISO 8601, UTC
     :param etag: its ETag; empty where a delete marker is above it
     :param settled: whether a later upload has another time: S3 gives whole seconds
-    :param waiting: versions without a run, the oldest first; their models' files or DAGs are missing
+    :param waiting: versions without a run, the oldest first: a few whose model's file or DAG is missing or broken, or
+        those whose runs Airflow has refused
     :param done: the versions with a run, in a state that an earlier Slipway stored, which has no newest
     """
 

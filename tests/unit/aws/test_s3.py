@@ -31,6 +31,7 @@ def s3():
 
 
 PINNED = {"Bucket": "bucket", "Key": "k", "VersionId": "v1"}
+NEWEST = {"Bucket": "bucket", "Prefix": "k", "MaxKeys": 10}
 
 
 def test_a_page_has_no_more_objects_than_are_wanted(s3):
@@ -79,8 +80,24 @@ def test_a_version_that_is_gone_has_no_uploader_and_one_of_nobodys_an_empty_one(
 def test_without_metadata_the_uploader_is_the_owner_of_that_version(s3):
     s3.add_response("head_object", HEAD, {"Bucket": "bucket", "Key": "k", "VersionId": "v1"})
     versions = [listed("v2", owner={"ID": "wrong"}), listed("v1", owner={"ID": "1234"}), listed("v1", key="kk")]
-    s3.add_response("list_object_versions", {"Versions": versions}, {"Bucket": "bucket", "Prefix": "k"})
+    s3.add_response("list_object_versions", {"Versions": versions}, NEWEST)
     assert s3.hook.uploader("bucket", "k", "v1") == "1234"
+
+
+def test_the_owner_of_an_old_version_is_looked_for_below_the_newest(s3):
+    s3.add_response("head_object", HEAD, PINNED)
+    more = {"IsTruncated": True, "NextKeyMarker": "k", "NextVersionIdMarker": "v2"}
+    s3.add_response("list_object_versions", {"Versions": [listed("v2", owner={"ID": "wrong"})], **more}, NEWEST)
+    rest = {"Bucket": "bucket", "Prefix": "k", "KeyMarker": "k", "VersionIdMarker": "v2"}
+    s3.add_response("list_object_versions", {"Versions": [listed("v1", owner={"ID": "1234"})]}, rest)
+    assert s3.hook.uploader("bucket", "k", "v1") == "1234"
+
+
+def test_the_versions_of_other_keys_are_not_searched_for_an_owner(s3):
+    s3.add_response("head_object", HEAD, PINNED)
+    more = {"IsTruncated": True, "NextKeyMarker": "kk", "NextVersionIdMarker": "v1"}
+    s3.add_response("list_object_versions", {"Versions": [listed("v1", key="kk")], **more}, NEWEST)
+    assert s3.hook.uploader("bucket", "k", "v1") == ""
 
 
 # The last one for a version that is a delete marker. https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html

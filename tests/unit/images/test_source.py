@@ -1,5 +1,6 @@
 """The task source of an image's build: it builds the model's own source, whatever a run's configuration says."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -41,7 +42,7 @@ def sensor(monkeypatch):
 
 
 def context(conf) -> dict:
-    run = SimpleNamespace(conf=conf, dag_id=f"image_build-{PREFIX}", run_id="manual__1")
+    run = SimpleNamespace(conf=conf, dag_id=f"image_build-{PREFIX}", run_id="manual__1", run_after=datetime.now(UTC))
     return {"dag_run": run, "params": {}, "task_state_store": MemoryStore()}
 
 

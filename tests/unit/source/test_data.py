@@ -1,5 +1,7 @@
 """New training data releases the newest zip once; unchanged data with the same zip is never paid for again."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from slipway import names
@@ -12,7 +14,7 @@ from slipway.source.versions import CurrentObject
 from tests.unit.request_samples import iris_model
 from tests.unit.stage_runs import MemoryDocuments
 
-DAG, PLACES = "iris-model", ["s3://data/input/"]
+DAG, PLACES, BEGAN = "iris-model", ["s3://data/input/"], datetime.now(UTC)
 
 
 class Versions:
@@ -52,7 +54,7 @@ class World:
         newest = self.versions.head_version("b", "k")
         wanted = Revision(**vars(newest) | {"data": fingerprint(PLACES, self.versions)})
         new = run_id.startswith(names.DATA_RUN_PREFIX)
-        return self.claims.claim(wanted, DAG, run_id, new_attempt=new, new_data=new)
+        return self.claims.claim(wanted, DAG, run_id, began=BEGAN, new_attempt=new, new_data=new)
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_without_a_zip_or_before_its_own_release_there_is_nothing_to_do():
 
 def test_a_person_may_release_the_same_zip_with_the_same_data(world):
     newest = world.versions.head_version("b", "k")
-    assert world.claims.claim(newest, DAG, "manual__1", new_attempt=True).attempt == 2
+    assert world.claims.claim(newest, DAG, "manual__1", began=BEGAN, new_attempt=True).attempt == 2
 
 
 def model(*assets: str) -> ModelConfig:

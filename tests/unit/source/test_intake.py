@@ -10,6 +10,7 @@ from slipway import names
 from slipway.errors import IntakeUnreadable
 from slipway.model.pipelines import Pipeline, Stale
 from slipway.source.intake import WatchedBucket, build_intake_dags, sources, take_in
+from slipway.source.unreleased import WAITING_MAX
 from slipway.source.uploads import STATE_KEY
 from tests.unit.scripted_aws import MemoryStore
 from tests.unit.source.bucket import Bucket
@@ -63,6 +64,11 @@ def store():
     return empty
 
 
+def counts(started: int, waiting: int, passed_over: int = 0) -> dict[str, int]:
+    """What the intake returns."""
+    return {"started": started, "waiting": waiting, "passed_over": passed_over}
+
+
 def source(**dag_ids: str) -> WatchedBucket:
     return WatchedBucket(BUCKET, None, {IRIS: "iris-model", **dag_ids})
 
@@ -71,7 +77,7 @@ def test_every_version_of_a_burst_has_one_run_with_its_own_conf(store):
     airflow, bucket = Airflow("iris-model"), Bucket()
     for number in range(20):
         bucket.put(IRIS, f"v{number}")
-    assert take_in(source(), store, bucket, airflow.start) == {"started": 20, "waiting": 0}
+    assert take_in(source(), store, bucket, airflow.start) == counts(20, 0)
     assert sorted(airflow.versions()) == sorted(f"v{n}" for n in range(20))
     run_id = names.auto_run_id(BUCKET, IRIS, "v7", AT)
     assert airflow.notes["iris-model", run_id] == names.release_name(names.revision_id(BUCKET, IRIS, "v7"), AT)
@@ -83,7 +89,7 @@ def test_a_second_look_starts_nothing_and_is_one_listing(store):
     take_in(source(), store, bucket, airflow.start)
     writes = store.writes
     bucket.calls.clear()
-    assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 0}
+    assert take_in(source(), store, bucket, airflow.start) == counts(0, 0)
     assert (airflow.attempts, store.writes) == (1, writes)
     assert bucket.calls == [("list_objects_v2", "training_jobs/")]
 
@@ -202,32 +208,99 @@ def test_one_models_refusal_neither_stops_the_others_nor_is_committed(store):
         take_in(both, store, bucket, start)
     assert airflow.versions() == ["w1"]
     refused.clear()
-    assert take_in(both, store, bucket, start) == {"started": 1, "waiting": 0}
+    assert take_in(both, store, bucket, start) == counts(1, 0)
     assert airflow.versions() == ["w1", "v1"]
 
 
 def test_an_unknown_model_is_logged_once_and_released_when_its_dag_appears(store, caplog):
     airflow, bucket = Airflow("iris-model", "wine"), uploads((WINE, "w1"), (WINE, "w2"))
-    assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 2}
+    assert take_in(source(), store, bucket, airflow.start) == counts(0, 2)
     take_in(source(), store, bucket, airflow.start)
     assert len([record for record in caplog.records if "waits for its model" in record.message]) == 2
-    assert take_in(source(**{WINE: "wine"}), store, bucket, airflow.start) == {"started": 2, "waiting": 0}
+    assert take_in(source(**{WINE: "wine"}), store, bucket, airflow.start) == counts(2, 0)
     assert airflow.versions() == ["w1", "w2"]
+
+
+def nightly(bucket: Bucket, key: str, numbers: range) -> list[str]:
+    """Uploads of one ETL, an hour after the other."""
+    return [bucket.put(key, f"n{number}", second=3600 * number) for number in numbers]
+
+
+def test_of_the_uploads_to_a_key_without_a_model_the_newest_wait_and_the_log_says_what_is_passed_over(store, caplog):
+    airflow, bucket = Airflow("iris-model", "wine"), Bucket()
+    sent = nightly(bucket, WINE, range(WAITING_MAX + 3))
+    assert take_in(source(), store, bucket, airflow.start) == counts(0, WAITING_MAX, passed_over=3)
+    assert store.entries[STATE_KEY]["keys"][WINE]["waiting"] == sent[3:]
+    (told,) = [record.message for record in caplog.records if "will not be released" in record.message]
+    assert told.startswith(
+        f"s3://{BUCKET}/{WINE}: only the newest 20 uploads wait, so 3 will not be released, uploaded from {AT} to "
+        "2026-05-01T14:00:00+00:00. Fix: add or correct the model file, or end these uploads; "
+    )
+    assert told.endswith(names.RELEASE_A_VERSION)
+    # It is said once.
+    take_in(source(), store, bucket, airflow.start)
+    assert caplog.text.count("will not be released") == 1
+    assert caplog.text.count("waits for its model") == WAITING_MAX
+    sent += nightly(bucket, WINE, range(WAITING_MAX + 3, WAITING_MAX + 4))
+    assert take_in(source(), store, bucket, airflow.start) == counts(0, WAITING_MAX, passed_over=1)
+    assert caplog.text.count("will not be released") == 2
+    assert take_in(source(**{WINE: "wine"}), store, bucket, airflow.start) == counts(WAITING_MAX, 0)
+    assert airflow.versions() == sent[-WAITING_MAX:]
+
+
+def test_what_is_passed_over_is_said_before_it_is_forgotten(store, caplog):
+    """Killed in between, the intake says it again."""
+    airflow, bucket = Airflow("iris-model"), Bucket()
+    nightly(bucket, WINE, range(WAITING_MAX + 1))
+    broken = MemoryStore(**store.entries)
+    broken.set = lambda key, value: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        take_in(source(), broken, bucket, airflow.start)
+    assert take_in(source(), store, bucket, airflow.start) == counts(0, WAITING_MAX, passed_over=1)
+    assert caplog.text.count("so 1 will not be released") == 2
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_missing_dag_and_a_broken_file_let_the_newest_wait(held):
+    airflow, store, bucket = Airflow(), MemoryStore(), Bucket()
+    (watched,) = sources([model("wine", BUCKET, stale=BROKEN if held else None)])
+    take_in(watched, store, bucket, airflow.start)
+    sent = nightly(bucket, WINE, range(30))
+    assert take_in(watched, store, bucket, airflow.start) == counts(0, WAITING_MAX, passed_over=10)
+    airflow.dag_ids.add("wine")
+    (watched,) = sources([model("wine", BUCKET)])
+    take_in(watched, store, bucket, airflow.start)
+    assert airflow.versions() == sent[-WAITING_MAX:]
+
+
+def test_what_airflow_refuses_waits_however_much_it_is(store, caplog):
+    """Nothing is wrong with the model: Airflow may be away for a moment."""
+    airflow, bucket = Airflow("iris-model"), Bucket()
+    sent = nightly(bucket, IRIS, range(50))
+
+    def refuse(*run):
+        raise refusal(503, "unavailable")
+
+    with pytest.raises(AirflowRuntimeError):
+        take_in(source(), store, bucket, refuse)
+    assert take_in(source(), store, bucket, airflow.start) == counts(50, 0)
+    assert airflow.versions() == sent
+    assert "will not be released" not in caplog.text
 
 
 def test_a_model_whose_dag_is_not_there_yet_stays_open(store, caplog):
     airflow, bucket = Airflow(), uploads((IRIS, "v1"))
     for _ in range(2):
-        assert take_in(source(), store, bucket, airflow.start) == {"started": 0, "waiting": 1}
+        assert take_in(source(), store, bucket, airflow.start) == counts(0, 1)
     assert len([record for record in caplog.records if "waits for its DAG" in record.message]) == 1
     airflow.dag_ids.add("iris-model")
-    assert take_in(source(), store, bucket, airflow.start) == {"started": 1, "waiting": 0}
+    assert take_in(source(), store, bucket, airflow.start) == counts(1, 0)
 
 
 def test_the_first_look_takes_the_newest_of_each_key_and_passes_the_older_over():
     airflow, store = Airflow("iris-model"), MemoryStore()
     bucket = uploads((IRIS, "v1"), (IRIS, "v2"), (WINE, "w1"), (WINE, "w2"))
-    assert take_in(source(), store, bucket, airflow.start) == {"started": 1, "waiting": 1}
+    assert take_in(source(), store, bucket, airflow.start) == counts(1, 1)
     assert airflow.versions() == ["v2"]
     # All later uploads are released, also those that are older than the model's DAG.
     bucket.put(WINE, "w3", second=60)
@@ -278,8 +351,8 @@ def test_every_version_of_an_images_source_has_one_run_of_its_build(store):
     take_in(watched, store, bucket, airflow.start)
     for number in range(3):
         bucket.put(FOREST, f"v{number}")
-    assert take_in(watched, store, bucket, airflow.start) == {"started": 3, "waiting": 0}
-    assert take_in(watched, store, bucket, airflow.start) == {"started": 0, "waiting": 0}
+    assert take_in(watched, store, bucket, airflow.start) == counts(3, 0)
+    assert take_in(watched, store, bucket, airflow.start) == counts(0, 0)
     run_id = names.auto_run_id(BUCKET, FOREST, "v1", AT)
     assert airflow.runs["image_build-forest", run_id] == {"bucket": BUCKET, "key": FOREST, "version_id": "v1"}
 
@@ -334,7 +407,7 @@ def test_uploads_for_a_broken_model_file_wait_and_keep_their_place(caplog):
     bucket.put(WINE, "w1", second=1)
     bucket.put(IRIS, "i1", second=2)
     (source,) = sources([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])
-    assert take_in(source, store, bucket, airflow.start) == {"started": 1, "waiting": 1}
+    assert take_in(source, store, bucket, airflow.start) == counts(1, 1)
     assert airflow.versions() == ["w0", "i1"]
     assert "wine.yaml is broken since 2026-05-01" in caplog.text
     (dag,) = build_intake_dags([model("iris-model", BUCKET), model("wine", BUCKET, stale=BROKEN)])

@@ -1,5 +1,6 @@
 """The task source: which version it pins, and how it waits for one."""
 
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
@@ -77,7 +78,9 @@ def sensor(bucket: Bucket, **kwargs) -> S3VersionSensor:
 
 def context(conf=None, params=None, store=None, run_id="manual__1") -> dict:
     return {
-        "dag_run": SimpleNamespace(conf=conf, dag_id="iris-model", run_id=run_id),
+        "dag_run": SimpleNamespace(
+            conf=conf, dag_id="iris-model", run_id=run_id, run_after=datetime.fromisoformat(WRITTEN)
+        ),
         "ti": TaskInstance(),
         "params": params or {},
         "task_state_store": store or MemoryStore(),
