@@ -26,6 +26,8 @@ from slipway.source.pin import PINNED
 
 # How many runs are read; a zip that was last released before them is released with Airflow's own form.
 _RUNS = 500
+# The tasks whose results name a version.
+_NAMING = ("source", "register", "deploy_prd")
 
 
 class Version(BaseModel):
@@ -67,7 +69,7 @@ def versions(dag_id: str, user: BaseUser, session: Session) -> Versions | None:
     columns = (DagRun.id, DagRun.run_id, DagRun._state.label("state"), DagRun.conf)
     newest = select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(_RUNS)
     runs = [run for run in session.execute(newest).all() if roll_back_target_of(run.conf) is None]
-    left = results.read({run.id for run in runs}, (), session)
+    left = results.read({run.id for run in runs}, (), session, tasks=_NAMING)
     found: dict[tuple[str, str], Version] = {}
     for run in runs:
         one = _version(run, left[run.id], left[run.id].of("source") or run.conf or {})
