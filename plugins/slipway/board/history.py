@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from slipway.board import decisions, overview, progress, results
@@ -91,7 +91,7 @@ def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> Pas
     )
     runs = session.execute(newest).all()
     ids = {run.id for run in runs}
-    live = progress.deployed({dag_id}, session).get(dag_id, {}).get("production")
+    live = progress.deployed(dag_id, session).get("production")
     left = results.read({live.run} if live else (), ids, session)
     stored = decisions.remembered(ids, session)
     reached = _reached_production(dag_id, {run.run_id for run in runs}, session)
@@ -160,10 +160,19 @@ def _reached_production(dag_id: str, run_ids: Collection[str], session: Session)
 
 def _collected(dag_id: str, session: Session) -> set[str]:
     """Return the revisions whose artefacts garbage collection has removed, as far back as it is read."""
+    # From the runs, because the key of XComs begins with them: no other index finds the newest ones of a DAG.
+    xcom = XComModel
+    of_run = and_(
+        xcom.dag_run_id == DagRun.id,
+        xcom.task_id == "collect_garbage",
+        xcom.map_index == -1,
+        xcom.key == RESULT,
+    )
     statement = (
-        select(XComModel.value)
-        .where(XComModel.dag_id == dag_id, XComModel.task_id == "collect_garbage", XComModel.key == RESULT)
-        .order_by(XComModel.dag_run_id.desc())
+        select(xcom.value)
+        .join(DagRun, of_run)
+        .where(DagRun.dag_id == dag_id)
+        .order_by(DagRun.id.desc())
         .limit(_COLLECTIONS)
     )
     found: set[str] = set()
