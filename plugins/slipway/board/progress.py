@@ -111,6 +111,16 @@ def deployed(dag_id: str, session: Session) -> dict[str, Deployed]:
     }
 
 
+def newest_run(dag_id: str) -> Any:
+    """Return a query of a DAG's newest run, at which a search for its newest runs is to begin.
+
+    PostgreSQL has no index of a DAG's runs by age. It may search all runs from the newest on, and pass all those that
+    other DAGs have had since. Without GROUP BY it would do that here too.
+    """
+    runs = select(func.max(DagRun.id)).where(DagRun.dag_id == dag_id)
+    return runs.group_by(DagRun.dag_id).scalar_subquery()
+
+
 def tasks_of(dag_id: str, run_id: str, session: Session) -> list[TaskFacts]:
     """Read the tasks of one run, in the order in which they started."""
     statement = _task_columns().where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
@@ -162,16 +172,11 @@ def _newest_of(
 
 
 def _runs(models: Mapping[str, int | None], limit: int, session: Session) -> dict[str, list[int]]:
-    """Read the newest runs of each model.
-
-    row_number() would read all runs. The newest run is a limit because PostgreSQL may go through the runs of all
-    models from the newest on, and would pass all those since a model's last one.
-    """
+    """Read the newest runs of each model; row_number() would sort all runs."""
     selects = []
-    for dag_id, newest in models.items():
-        runs = select(DagRun.dag_id, DagRun.id).where(DagRun.dag_id == dag_id)
-        if newest is not None:
-            runs = runs.where(DagRun.id <= newest)
+    for dag_id, known in models.items():
+        newest = newest_run(dag_id) if known is None else known
+        runs = select(DagRun.dag_id, DagRun.id).where(DagRun.dag_id == dag_id, DagRun.id <= newest)
         # SQLite accepts a limit in a part of a union as a query of its own only.
         selects.append(select(runs.order_by(DagRun.id.desc()).limit(limit).subquery()))
     found: dict[str, list[int]] = defaultdict(list)
