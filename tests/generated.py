@@ -21,6 +21,7 @@ FEW = {
     "model packages": 100,
     "boards and claims": 100,
     "requests to the board": 200,
+    "histories of models": 40,
 }
 _TOTAL = int(os.environ.get("EXAMPLES") or 0)
 

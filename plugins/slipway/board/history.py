@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from slipway.board import decisions, overview, progress, results
@@ -84,14 +84,14 @@ def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> Pas
     columns = (DagRun.run_id, DagRun.start_date, DagRun.end_date, DagRun.conf, DagRun.triggering_user_name)
     newest = (
         select(DagRun.id, DagRun._state.label("state"), *columns)
-        .where(DagRun.dag_id == dag_id)
+        .where(DagRun.dag_id == dag_id, DagRun.id <= progress.newest_run(dag_id))
         .order_by(DagRun.id.desc())
         .limit(limit)
         .offset(offset)
     )
     runs = session.execute(newest).all()
     ids = {run.id for run in runs}
-    live = progress.deployed({dag_id}, session).get(dag_id, {}).get("production")
+    live = progress.deployed(dag_id, session).get("production")
     left = results.read({live.run} if live else (), ids, session)
     stored = decisions.remembered(ids, session)
     reached = _reached_production(dag_id, {run.run_id for run in runs}, session)
@@ -160,9 +160,11 @@ def _reached_production(dag_id: str, run_ids: Collection[str], session: Session)
 
 def _collected(dag_id: str, session: Session) -> set[str]:
     """Return the revisions whose artefacts garbage collection has removed, as far back as it is read."""
+    # As a plain condition the key leads SQLite to the index of the keys, and so to the results of all DAGs.
+    is_result = case((XComModel.key == RESULT, 1), else_=0) == 1
     statement = (
         select(XComModel.value)
-        .where(XComModel.dag_id == dag_id, XComModel.task_id == "collect_garbage", XComModel.key == RESULT)
+        .where(XComModel.dag_id == dag_id, XComModel.task_id == "collect_garbage", is_result)
         .order_by(XComModel.dag_run_id.desc())
         .limit(_COLLECTIONS)
     )

@@ -29,6 +29,7 @@ class Listed:
     dag_id: str
     paused: bool
     need: Need
+    run: int | None
     run_id: str | None
     newest_at: datetime | None
 
@@ -78,11 +79,21 @@ def page(wanted: Wanted, readable: Collection[str], session: Session) -> tuple[l
     }[wanted.order]
     statement = statement.order_by(*by, rows.c.dag_id).limit(wanted.limit).offset(wanted.offset)
     found = session.execute(statement).all()
-    return [Listed(row.dag_id, row.is_paused, needs[row.rank], row.run_id, row.run_after) for row in found], counts
+    listed = [
+        Listed(row.dag_id, row.is_paused, needs[row.rank], row.newest_id, row.run_id, row.run_after) for row in found
+    ]
+    return listed, counts
 
 
 def _models(text: str, readable: Collection[str]) -> Select[Any]:
-    newest = select(DagRun.dag_id, func.max(DagRun.id).label("id")).group_by(DagRun.dag_id).subquery()
+    # Airflow may run much else, whose runs would be read too.
+    ours = select(DagModel.dag_id).where(*is_release_dag(), DagModel.dag_id.in_(readable))
+    newest = (
+        select(DagRun.dag_id, func.max(DagRun.id).label("id"))
+        .where(DagRun.dag_id.in_(ours))
+        .group_by(DagRun.dag_id)
+        .subquery()
+    )
     asked = (
         select(TaskInstance.dag_id, func.min(HITLDetail.created_at).label("at"))
         .join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,16 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from slipway.board.stages import TASKS, StageName, TaskFacts
 
 # The deployment of each environment.
 DEPLOYMENTS = {"development": "deploy_dev", "production": "deploy_prd"}
+# How many runs of each model are looked at first, and then of those that lack something. PostgreSQL reads its whole
+# table of tasks if it is asked for those of a thousand runs.
+WINDOWS = (20, 200)
 # A task in one of these has not been reached, or was left out.
 _NOT_REACHED = (TaskInstanceState.SKIPPED, TaskInstanceState.UPSTREAM_FAILED, TaskInstanceState.REMOVED)
 
@@ -41,33 +44,81 @@ class Deployed:
     since: datetime | None
 
 
-def reached(dag_ids: Collection[str], session: Session) -> dict[str, dict[StageName, Reached]]:
-    """Read the newest release of each stage.
+@dataclass
+class Progress:
+    """How far the releases of one model have got.
 
-    :param dag_ids: the models of a page
-    :param session: Airflow's database
-    :returns: by model and stage; a stage that no release has reached is left out
+    :param reached: by stage; a stage that no release has reached is left out
+    :param deployed: by environment
     """
-    ti = TaskInstance
-    stage = case(*((ti.task_id.in_(tasks), name.value) for name, tasks in TASKS.items())).label("stage")
+
+    reached: dict[StageName, Reached] = field(default_factory=dict)
+    deployed: dict[str, Deployed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """What a run must have: one of some tasks that was reached, or that has succeeded."""
+
+    tasks: tuple[str, ...]
+    succeeded: bool = False
+
+    @property
+    def condition(self) -> Any:
+        state = TaskInstance.state
+        if self.succeeded:
+            return and_(TaskInstance.task_id.in_(self.tasks), state == TaskInstanceState.SUCCESS)
+        return and_(TaskInstance.task_id.in_(self.tasks), state.is_not(None), state.not_in(_NOT_REACHED))
+
+
+_STAGES = {stage: _Sought(tasks) for stage, tasks in TASKS.items()}
+_DEPLOYED = {environment: _Sought((task,), succeeded=True) for environment, task in DEPLOYMENTS.items()}
+
+
+def progress(models: Mapping[str, int | None], session: Session) -> dict[str, Progress]:
+    """Read the newest release of each stage, and the newest deployments.
+
+    :param models: the models of a page, and the newest run of each where that is known
+    :param session: Airflow's database
+    :returns: by model; every model that is asked for is there
+    """
+    newest = _newest(models, [*_STAGES.values(), *_DEPLOYED.values()], session)
     every = [task for tasks in TASKS.values() for task in tasks]
-    newest = (
-        select(ti.dag_id, stage, func.max(DagRun.id).label("run"))
-        .join(DagRun, _of_run())
-        .where(ti.dag_id.in_(dag_ids), ti.task_id.in_(every), ti.state.is_not(None), ti.state.not_in(_NOT_REACHED))
-        .group_by(ti.dag_id, stage)
-        .subquery()
-    )
-    statement = (
-        _task_columns(stage)
-        .join(newest, and_(newest.c.run == DagRun.id, newest.c.stage == stage))
-        .where(ti.dag_id.in_(dag_ids), ti.task_id.in_(every))
-    )
-    found: dict[str, dict[StageName, Reached]] = defaultdict(dict)
+    statement = _task_columns().where(DagRun.id.in_(set(newest.values())), TaskInstance.task_id.in_(every))
+    found = {dag_id: Progress() for dag_id in models}
     for row in session.execute(statement):
-        of_stage = found[row.dag_id].setdefault(StageName(row.stage), Reached(row.run, row.run_id))
-        of_stage.tasks.append(task_facts(row))
+        mine = found[row.dag_id]
+        for stage, sought in _STAGES.items():
+            if row.task_id in sought.tasks and newest.get((row.dag_id, sought)) == row.run:
+                mine.reached.setdefault(stage, Reached(row.run, row.run_id)).tasks.append(task_facts(row))
+        for environment, sought in _DEPLOYED.items():
+            if row.task_id in sought.tasks and newest.get((row.dag_id, sought)) == row.run:
+                mine.deployed[environment] = Deployed(row.run, row.run_id, row.end_date)
     return found
+
+
+def deployed(dag_id: str, session: Session) -> dict[str, Deployed]:
+    """Read the newest successful deployments of one model, by environment."""
+    newest = _newest({dag_id: None}, _DEPLOYED.values(), session)
+    statement = _task_columns().where(
+        DagRun.id.in_(set(newest.values())), TaskInstance.task_id.in_(DEPLOYMENTS.values())
+    )
+    names = {(newest.get((dag_id, sought)), *sought.tasks): name for name, sought in _DEPLOYED.items()}
+    return {
+        names[row.run, row.task_id]: Deployed(row.run, row.run_id, row.end_date)
+        for row in session.execute(statement)
+        if (row.run, row.task_id) in names
+    }
+
+
+def newest_run(dag_id: str) -> Any:
+    """Return a query of a DAG's newest run, at which a search for its newest runs is to begin.
+
+    PostgreSQL has no index of a DAG's runs by age. It may search all runs from the newest on, and pass all those that
+    other DAGs have had since. Without GROUP BY it would do that here too.
+    """
+    runs = select(func.max(DagRun.id)).where(DagRun.dag_id == dag_id)
+    return runs.group_by(DagRun.dag_id).scalar_subquery()
 
 
 def tasks_of(dag_id: str, run_id: str, session: Session) -> list[TaskFacts]:
@@ -77,31 +128,60 @@ def tasks_of(dag_id: str, run_id: str, session: Session) -> list[TaskFacts]:
     return sorted(tasks, key=lambda one: (one.started is None, one.started.timestamp() if one.started else 0))
 
 
-def deployed(dag_ids: Collection[str], session: Session) -> dict[str, dict[str, Deployed]]:
-    """Read the newest successful deployments.
+def _newest(
+    models: Mapping[str, int | None], sought: Collection[_Sought], session: Session
+) -> dict[tuple[str, _Sought], int]:
+    """Find the newest run of each model that has what is sought.
 
-    :param dag_ids: the models of a page
-    :param session: Airflow's database
-    :returns: by model and environment
+    The newest runs have nearly everything, so the others are searched only for what these have not. Otherwise each page
+    would read the tasks of all runs that there ever were.
     """
-    ti = TaskInstance
-    newest = (
-        select(ti.dag_id, ti.task_id, func.max(DagRun.id).label("run"))
-        .join(DagRun, _of_run())
-        .where(ti.dag_id.in_(dag_ids), ti.task_id.in_(DEPLOYMENTS.values()), ti.state == TaskInstanceState.SUCCESS)
-        .group_by(ti.dag_id, ti.task_id)
-        .subquery()
-    )
+    found: dict[tuple[str, _Sought], int] = {}
+    missing = {(dag_id, one) for dag_id in models for one in sought}
+    for window in WINDOWS:
+        runs = _runs({dag_id: models[dag_id] for dag_id, _ in missing}, window, session)
+        where = DagRun.id.in_([run for of_model in runs.values() for run in of_model])
+        found |= _newest_of(where, {one for _, one in missing}, session)
+        # A model with fewer runs has no others.
+        missing = {(dag_id, one) for dag_id, one in missing - set(found) if len(runs.get(dag_id, ())) == window}
+        if not missing:
+            return found
+    left = {one for _, one in missing}
+    # The index of models and tasks has the states too. Among few runs they would lead SQLite to that of the states.
+    of_models = TaskInstance.dag_id.in_({dag_id for dag_id, _ in missing})
+    return found | _newest_of(and_(of_models, or_(*(one.condition for one in left))), left, session)
+
+
+def _newest_of(
+    where: ColumnElement[bool], sought: Collection[_Sought], session: Session
+) -> dict[tuple[str, _Sought], int]:
+    """Find the newest of some runs, of each model, that has what is sought."""
+    wanted = sorted(sought, key=lambda one: (one.tasks, one.succeeded))
+    columns = (func.max(case((one.condition, DagRun.id))) for one in wanted)
+    every = {task for one in wanted for task in one.tasks}
     statement = (
-        select(ti.dag_id, ti.task_id, ti.run_id, ti.end_date, DagRun.id.label("run"))
+        select(TaskInstance.dag_id, *columns)
         .join(DagRun, _of_run())
-        .join(newest, and_(newest.c.run == DagRun.id, newest.c.task_id == ti.task_id))
-        .where(ti.dag_id.in_(dag_ids))
+        .where(where, TaskInstance.task_id.in_(every))
+        .group_by(TaskInstance.dag_id)
     )
-    names = {task: environment for environment, task in DEPLOYMENTS.items()}
-    found: dict[str, dict[str, Deployed]] = defaultdict(dict)
-    for row in session.execute(statement):
-        found[row.dag_id][names[row.task_id]] = Deployed(row.run, row.run_id, row.end_date)
+    found: dict[tuple[str, _Sought], int] = {}
+    for dag_id, *runs in session.execute(statement):
+        found |= {(dag_id, one): run for one, run in zip(wanted, runs, strict=True) if run is not None}
+    return found
+
+
+def _runs(models: Mapping[str, int | None], limit: int, session: Session) -> dict[str, list[int]]:
+    """Read the newest runs of each model; row_number() would sort all runs."""
+    selects = []
+    for dag_id, known in models.items():
+        newest = newest_run(dag_id) if known is None else known
+        runs = select(DagRun.dag_id, DagRun.id).where(DagRun.dag_id == dag_id, DagRun.id <= newest)
+        # SQLite accepts a limit in a part of a union as a query of its own only.
+        selects.append(select(runs.order_by(DagRun.id.desc()).limit(limit).subquery()))
+    found: dict[str, list[int]] = defaultdict(list)
+    for dag_id, run in session.execute(union_all(*selects)) if selects else ():
+        found[dag_id].append(run)
     return found
 
 
@@ -110,11 +190,11 @@ def task_facts(row: Any) -> TaskFacts:
     return TaskFacts(row.task_id, row.state, row.start_date, row.end_date, row.try_number, row.classpath)
 
 
-def _task_columns(*more: Any) -> Select[Any]:
+def _task_columns() -> Select[Any]:
     ti = TaskInstance
-    columns = (ti.dag_id, ti.task_id, ti.run_id, ti.state, ti.start_date, ti.end_date, ti.try_number)
+    columns: tuple[Any, ...] = (ti.dag_id, ti.task_id, ti.run_id, ti.state, ti.start_date, ti.end_date, ti.try_number)
     return (
-        select(*columns, Trigger.classpath, DagRun.id.label("run"), *more)
+        select(*columns, Trigger.classpath, DagRun.id.label("run"))
         .join(DagRun, _of_run())
         .outerjoin(Trigger, Trigger.id == ti.trigger_id)
     )

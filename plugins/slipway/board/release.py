@@ -52,7 +52,7 @@ def release(dag_id: str, run_id: str, user: BaseUser, session: Session) -> Relea
     if run is None:
         return None
     tasks = progress.tasks_of(dag_id, run_id, session)
-    deployed = progress.deployed({dag_id}, session).get(dag_id, {})
+    deployed = progress.deployed(dag_id, session)
     asked = [one for one in decisions.open_questions({dag_id}, session) if one.run_id == run_id]
     runs = {one.run for one in deployed.values()}
     left = results.read(runs, {run.id}, session, compared={*runs, run.id}, linked={run.id})

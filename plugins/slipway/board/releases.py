@@ -20,7 +20,7 @@ from slipway.board.links import links
 from slipway.board.live import Found
 from slipway.board.overview import Listed, Wanted
 from slipway.board.production import production
-from slipway.board.progress import Deployed, Reached
+from slipway.board.progress import Deployed, Progress, Reached
 from slipway.board.results import Results, version_of
 from slipway.board.stages import StageName, StageState, TaskFacts, judge, since, stage_of
 
@@ -61,51 +61,34 @@ def rows(
     :param linked: whether to add links to what is deployed
     """
     dag_ids = {one.dag_id for one in listed}
-    stages = progress.reached(dag_ids, session)
-    deployed = progress.deployed(dag_ids, session)
+    got = progress.progress({one.dag_id: one.run for one in listed}, session)
     asked = decisions.open_questions(dag_ids, session)
-    runs = {one.run for found in stages.values() for one in found.values()}
-    runs |= {one.run for found in deployed.values() for one in found.values()}
-    serving = [deployed[one.dag_id]["production"].run for one in asked if "production" in deployed.get(one.dag_id, {})]
+    deployments = {one.run for of_model in got.values() for one in of_model.deployed.values()}
+    runs = {one.run for of_model in got.values() for one in of_model.reached.values()} | deployments
+    deployed = {dag_id: of_model.deployed for dag_id, of_model in got.items()}
+    serving = [deployed[one.dag_id]["production"].run for one in asked if "production" in deployed[one.dag_id]]
     left = results.read(
         runs,
         {one.run for one in asked},
         session,
         compared={*serving, *(one.run for one in asked)},
-        linked={one.run for found in deployed.values() for one in found.values()} if linked else (),
+        linked=deployments if linked else (),
     )
     stored = decisions.remembered({one.run for one in asked}, session)
     tasks = decisions.asking_tasks({one.dag_id for one in asked}, session)
     answerer = Answerer(user.get_name(), may_answer(user, {one.dag_id for one in asked}))
     waiting: dict[str, list[Decision]] = {dag_id: [] for dag_id in dag_ids}
     for one in asked:
-        now = live_release(deployed.get(one.dag_id, {}), left, left[one.run], surveyed)
+        now = live_release(deployed[one.dag_id], left, left[one.run], surveyed)
         of_task = tasks.get((one.dag_id, one.task_id))
         question = stored.get((one.run, one.task_id, QUESTION))
         waiting[one.dag_id].append(decisions.decision(one, of_task, question, left[one.run], now, answerer))
-    return [
-        _row(
-            one,
-            stages.get(one.dag_id, {}),
-            deployed.get(one.dag_id, {}),
-            waiting[one.dag_id],
-            left,
-            surveyed,
-        )
-        for one in listed
-    ]
+    return [_row(one, got[one.dag_id], waiting[one.dag_id], left, surveyed) for one in listed]
 
 
-def _row(
-    listed: Listed,
-    reached: Mapping[StageName, Reached],
-    deployed: Mapping[str, Deployed],
-    waiting: list[Decision],
-    left: Mapping[int, Results],
-    surveyed: Found,
-) -> Row:
-    serves = production(listed.dag_id, surveyed, deployed.get("production"), left, datetime.now(UTC))
-    shown = [stage(name, reached.get(name), left, waiting) for name in StageName]
+def _row(listed: Listed, got: Progress, waiting: list[Decision], left: Mapping[int, Results], surveyed: Found) -> Row:
+    serves = production(listed.dag_id, surveyed, got.deployed.get("production"), left, datetime.now(UTC))
+    shown = [stage(name, got.reached.get(name), left, waiting) for name in StageName]
     return Row(
         model=listed.dag_id,
         need=listed.need,
@@ -113,7 +96,7 @@ def _row(
         newest_run_id=listed.run_id,
         newest_at=listed.newest_at,
         stages=shown,
-        live=live(deployed, left),
+        live=live(got.deployed, left),
         production=serves.words,
         served=surveyed.served(listed.dag_id),
         decisions=waiting,

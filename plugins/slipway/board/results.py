@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.models.xcom import XComModel
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from slipway.board.documents import Failure, Figure
@@ -101,6 +101,7 @@ def read(
     detailed: Collection[int],
     session: Session,
     *,
+    tasks: Collection[str] = _IDENTITY,
     compared: Collection[int] = (),
     linked: Collection[int] = (),
 ) -> dict[int, Results]:
@@ -109,6 +110,7 @@ def read(
     :param runs: the runs of which the version and the failures are wanted
     :param detailed: the runs of which every result is wanted
     :param session: Airflow's database
+    :param tasks: whose results are wanted of every run
     :param compared: those of them whose zip's contents are wanted
     :param linked: those of them whose links to AWS are wanted
     :returns: by run; every run that is asked for is there
@@ -116,7 +118,7 @@ def read(
     columns = XComModel
     wanted = or_(
         columns.key == FAILURE,
-        and_(columns.key == RESULT, columns.task_id.in_(_IDENTITY)),
+        and_(columns.key == RESULT, columns.task_id.in_(tasks)),
         and_(columns.key == RESULT, columns.dag_run_id.in_(detailed)),
         and_(columns.key == CONTENTS, columns.dag_run_id.in_(compared)),
         and_(columns.key.in_(LINKS), columns.dag_run_id.in_(linked)),
@@ -129,7 +131,12 @@ def read(
         columns.key,
         columns.value,
         columns.timestamp,
-    ).where(columns.dag_run_id.in_({*runs, *detailed}), columns.map_index == -1, wanted)
+    ).where(
+        columns.dag_run_id.in_({*runs, *detailed}),
+        columns.map_index == -1,
+        # As a plain condition it leads SQLite to the index of the keys, and so to the results of all runs.
+        case((wanted, 1), else_=0) == 1,
+    )
     found = {run: Results("", "") for run in {*runs, *detailed}}
     for row in session.execute(statement):
         results = found[row.dag_run_id]

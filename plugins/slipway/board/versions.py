@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from slipway import names
-from slipway.board import results
+from slipway.board import progress, results
 from slipway.board.access import refusal_to_start
 from slipway.board.overview import is_release_dag
 from slipway.board.results import Results, text
@@ -26,6 +26,8 @@ from slipway.source.pin import PINNED
 
 # How many runs are read; a zip that was last released before them is released with Airflow's own form.
 _RUNS = 500
+# The tasks whose results name a version.
+_NAMING = ("source", "register", "deploy_prd")
 
 
 class Version(BaseModel):
@@ -65,9 +67,10 @@ def versions(dag_id: str, user: BaseUser, session: Session) -> Versions | None:
     if paused is None:
         return None
     columns = (DagRun.id, DagRun.run_id, DagRun._state.label("state"), DagRun.conf)
-    newest = select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(_RUNS)
+    of_model = (DagRun.dag_id == dag_id, DagRun.id <= progress.newest_run(dag_id))
+    newest = select(*columns).where(*of_model).order_by(DagRun.id.desc()).limit(_RUNS)
     runs = [run for run in session.execute(newest).all() if roll_back_target_of(run.conf) is None]
-    left = results.read({run.id for run in runs}, (), session)
+    left = results.read({run.id for run in runs}, (), session, tasks=_NAMING)
     found: dict[tuple[str, str], Version] = {}
     for run in runs:
         one = _version(run, left[run.id], left[run.id].of("source") or run.conf or {})

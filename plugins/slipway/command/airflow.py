@@ -20,6 +20,8 @@ _TIMEOUT_SECONDS = 30.0
 # What is shown of an answer that is no JSON.
 _SHOWN = 300
 BOARD = "slipway/api/v1"
+# The board's longest page, and Airflow's where nobody has set another limit.
+_PAGE = 100
 
 
 class Airflow:
@@ -49,6 +51,32 @@ class Airflow:
         :raises CommandError: when Airflow refuses
         """
         return self.send(method, f"/api/v2/{path}{_query(query)}", body)
+
+    def listed(self, path: str, name: str, **query: Any) -> list[dict[str, Any]]:
+        """Read a list of Airflow's, page by page; ``[api] maximum_page_limit`` may make pages shorter than asked for.
+
+        :param path: below /api/v2
+        :param name: of the list in the answer
+        :raises CommandError: when Airflow refuses
+        """
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.api("GET", path, limit=_PAGE, offset=len(found), **query)
+            found += page[name]
+            if not page[name] or len(found) >= page["total_entries"]:
+                return found
+
+    def releases(self, **query: Any) -> dict[str, Any]:
+        """Read the board's first page with the models of all its pages.
+
+        :raises CommandError: when Airflow refuses
+        """
+        page: dict[str, Any] = self.board("releases", limit=_PAGE, **query)
+        more = page
+        while len(page["models"]) < more["total"] and more["models"]:
+            more = self.board("releases", limit=_PAGE, offset=len(page["models"]), **query)
+            page["models"] += more["models"]
+        return page
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
         """Call any path and return the decoded answer.

@@ -8,7 +8,15 @@ from typing import Any
 
 from slipway.command.airflow import Airflow, open_url
 from slipway.command.findings import Finding, looking, ok, problem, unknown
-from slipway.names import DRIFT_DAG_ID, INTAKE_DAG_ID, LIVE_DAG_ID, REAPER_DAG_ID, STRESS_TEST_DAG_ID, TEARDOWN_DAG_ID
+from slipway.names import (
+    DAG_TAG,
+    DRIFT_DAG_ID,
+    INTAKE_DAG_ID,
+    LIVE_DAG_ID,
+    REAPER_DAG_ID,
+    STRESS_TEST_DAG_ID,
+    TEARDOWN_DAG_ID,
+)
 
 # As pyproject.toml has it.
 _SUPPORTED = re.compile(r"3\.3\.")
@@ -57,10 +65,10 @@ def of_person(airflow: Airflow, wanted: str | None) -> list[Finding]:
     :param wanted: one model; None for all
     :raises CommandError: when Airflow does not accept the login
     """
-    dags = airflow.api("GET", "dags", limit=100, tags="slipway")["dags"]
+    dags = airflow.listed("dags", "dags", tags=DAG_TAG, order_by="dag_id")
     found = [ok("your login")]
     with looking("the board", found):
-        page = airflow.board("releases", limit=100, **({"text": wanted} if wanted else {}))
+        page = airflow.releases(order="model", **({"text": wanted} if wanted else {}))
         found[0] = ok("your login", page["user"])
         found.append(ok("Slipway's plugin and its board"))
         found += _survey(page["survey"])
@@ -72,7 +80,7 @@ def of_person(airflow: Airflow, wanted: str | None) -> list[Finding]:
             found += _model(row)
     found += _dags(dags)
     with looking("the DAG files", found):
-        errors = airflow.api("GET", "importErrors")["import_errors"]
+        errors = airflow.listed("importErrors", "import_errors")
         found += [problem("a DAG file", one["filename"], one["stack_trace"].strip().splitlines()[-1]) for one in errors]
         if not errors:
             found.append(ok("the DAG files", "no import error"))

@@ -19,8 +19,6 @@ from slipway.command.views import show_failure, show_figures
 from slipway.image_names import build_dag_id
 
 STAGES = ("source", "train", "development", "approval", "production", "trial")
-# The most models of a page of the board.
-_PAGE = 100
 
 
 def status(
@@ -63,11 +61,7 @@ def _newest(airflow: Airflow, model: str) -> str:
 
 
 def _all(airflow: Airflow, output: Output) -> None:
-    page = airflow.board("releases", limit=_PAGE)
-    found = page
-    while len(page["models"]) < found["total"] and found["models"]:
-        found = airflow.board("releases", limit=_PAGE, offset=len(page["models"]))
-        page["models"] += found["models"]
+    page = airflow.releases()
     output.json(page)
     if not page["models"]:
         output.text("There are no models. A model file in include/models/ makes one: slipway init")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -128,7 +128,7 @@ def _not_started(airflow: Airflow, dag_id: str, version: Upload, why: str, code:
 
 def _import_errors(airflow: Airflow) -> str:
     try:
-        errors: list[dict[str, Any]] = airflow.api("GET", "importErrors")["import_errors"]
+        errors = airflow.listed("importErrors", "import_errors")
     except CommandError:
         return ""
     return "".join(f"\n{one['filename']}: {one['stack_trace'].strip().splitlines()[-1]}" for one in errors)

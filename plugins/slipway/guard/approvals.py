@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from airflow.models.dagbag import DBDagBag
 from airflow.models.hitl import HITLDetail
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from fastapi import HTTPException, status
@@ -29,8 +29,6 @@ _GUARDED = frozenset({APPROVAL_OPERATOR, TRIAL_OPERATOR})
 
 Stored = TypeVar("Stored")
 
-_dag_bag = DBDagBag(load_op_links=False)
-
 
 def is_approval(ti: TaskInstance) -> bool:
     """Tell whether a task instance is an approval."""
@@ -44,21 +42,33 @@ def rules_by_task(dag_id: str, session: Session) -> dict[str, Rules | None]:
     :param session: the session whose flush is under way
     :returns: rules by task id; None for rules that cannot be read: then nobody is an approver
     """
-    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    dag = _newest_version(dag_id, session)
     tasks = dag.tasks if dag else ()
     return {task.task_id: _rules(task) for task in tasks if task.task_type in _GUARDED}
 
 
 def task_types(dag_id: str, session: Session) -> set[str]:
     """Return the class names of a DAG's operators in its newest version; none if there is no such DAG."""
-    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    dag = _newest_version(dag_id, session)
     return {task.task_type for task in dag.tasks} if dag else set()
 
 
 def form_fields(dag_id: str, session: Session) -> frozenset[str]:
     """Return the fields of a DAG's form in its newest version; none if there is no such DAG."""
-    dag = _dag_bag.get_latest_version_of_dag(dag_id, session=session)
+    dag = _newest_version(dag_id, session)
     return frozenset(dag.params) if dag else frozenset()
+
+
+def _newest_version(dag_id: str, session: Session) -> Any:
+    """Read a DAG in its newest version; None if there is no such DAG.
+
+    Airflow's DBDagBag would read it as well, and keep each version of each DAG until the API server ends.
+    """
+    serialized = SerializedDagModel.get(dag_id, session=session)
+    if serialized is None:
+        return None
+    serialized.load_op_links = False
+    return serialized.dag
 
 
 def _rules(task: Any) -> Rules | None:

@@ -41,11 +41,17 @@ def _tables() -> Iterator[sqlite3.Connection]:
     made.dispose()
 
 
+def copied(tables: sqlite3.Connection) -> Engine:
+    """Make an empty database in memory."""
+    made = _in_memory()
+    tables.backup(_file(made))
+    return made
+
+
 @pytest.fixture
 def engine(_tables: sqlite3.Connection) -> Iterator[Engine]:
     """An empty database in memory."""
-    made = _in_memory()
-    _tables.backup(_file(made))
+    made = copied(_tables)
     yield made
     made.dispose()
 
