@@ -1,6 +1,7 @@
 """Running an operator as Airflow would: through every deferral, its trigger included, without Airflow's processes."""
 
 import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from airflow.sdk.exceptions import TaskDeferred
@@ -37,7 +38,7 @@ def emitted(ctx: dict) -> list:
 
 def context(xcoms: dict, *, run_id: str = "manual__1", params: dict | None = None) -> dict:
     """The part of an Airflow context that Slipway's operators read."""
-    dag_run = SimpleNamespace(dag_id="iris-model", run_id=run_id)
+    dag_run = SimpleNamespace(dag_id="iris-model", run_id=run_id, run_after=datetime.now(UTC))
     return {
         "ti": FakeTaskInstance(xcoms),
         "dag_run": dag_run,
