@@ -28,22 +28,29 @@ def shorten(log: Path, max_bytes: int = MAX_BYTES) -> None:
     :param log: that programs append to
     :param max_bytes: of the log, and of the file beside it
     """
-    # On a full disk it is tried again later, and the log stays as it is.
+    # On a full disk it is tried again later, and the log stays as it is. What is free then is left to the database and
+    # the local AWS, which need it more.
     with contextlib.suppress(OSError):
         size = log.stat().st_size
-        if size <= max_bytes:
+        if size <= max_bytes or shutil.disk_usage(log.parent).free < 4 * max_bytes:
             return
-        with log.open("rb", buffering=0) as old, former(log).open("wb") as new:
-            old.seek(size - max_bytes)
-            # What comes meanwhile is copied, too, but not for ever: a writer may be faster than this.
-            left = 2 * max_bytes
-            while left > 0 and (piece := old.read(min(_PIECE_BYTES, left))):
-                new.write(piece)
-                new.flush()
-                left -= len(piece)
-            # What is written between that last look and this call, microseconds, is lost: the programs cannot be told
-            # to open another file. A supervisor that is killed before it leaves all lines in the log.
-            os.truncate(log, 0)
+        kept = former(log)
+        copy = kept.with_name(f"{kept.name}.new")
+        try:
+            with log.open("rb", buffering=0) as old, copy.open("wb") as new:
+                old.seek(size - max_bytes)
+                # What comes meanwhile is copied, too, but not for ever: a writer may be faster than this.
+                left = 2 * max_bytes
+                while left > 0 and (piece := old.read(min(_PIECE_BYTES, left))):
+                    new.write(piece)
+                    new.flush()
+                    left -= len(piece)
+                copy.replace(kept)
+                # What is written between that last look and this call, less than a millisecond, is lost: programs
+                # cannot be told to open another file. A supervisor that is killed before it leaves all in the log.
+                os.truncate(log, 0)
+        except OSError:
+            copy.unlink(missing_ok=True)
 
 
 def tail(log: Path, lines: int = 15) -> str:

@@ -43,9 +43,15 @@ class ScalingActivities:
         self._last_scaling: _ByTarget = {}
         since = time.time() - _KEPT_SECONDS
         former: list[tuple[Scope, str, Document]] = []
-        for scope, name, activity in self._kept.everywhere():
+        kept = list(self._kept.everywhere())
+        names = {(scope, name) for scope, name, _ in kept}
+        for scope, name, activity in kept:
             # An earlier version's has none.
             activity["CreationTime"] = activity["StartTime"]
+            if name != _name(activity) and (scope, _name(activity)) in names:
+                # It has been taken over, but there was no space to drop it; it may have ended since.
+                former.append((scope, name, activity))
+                continue
             if activity["StartTime"] < since or name != _name(activity):
                 former.append((scope, name, activity))
             if activity["StartTime"] >= since:

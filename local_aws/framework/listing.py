@@ -123,7 +123,8 @@ def page_newest(
     """
     after = _position(token, (0.0, "")) if token is not None else None
     rows = collection.page(scope, size + 1, after, by="created, name", descending=descending, conditions=conditions)
-    return _cut(rows, size, lambda name, last: (float(last["CreationTime"]), name))
+    # The store has 0 for a document without one.
+    return _cut(rows, size, lambda name, last: (float(last.get("CreationTime", 0)), name))
 
 
 def _cut(rows: Page, size: int, position: Callable[[str, dict[str, Any]], tuple[Any, ...]]) -> tuple[Page, str | None]:

@@ -151,11 +151,11 @@ class History:
         aws.client("s3").put_object(Bucket=BUCKET, Key="trained/model.tar.gz", Body=b"model")
         self.live: Release | None = None
 
-    def release(self) -> Release:
+    def release(self, run_id: str = "ended") -> Release:
         """A release whose run has ended before anybody has decided on it."""
         made = self.model.release(self.trained_url)
         sequence, key = made.plan.sequence, names.claim_key(self.model.prefix, made.plan.revision_id)
-        claim = {"dag_id": "any", "run_id": "ended", "sequence": sequence, "claimed_at": sequence}
+        claim = {"dag_id": "any", "run_id": run_id, "sequence": sequence, "claimed_at": sequence}
         S3Documents(aws_conn_id=None).write(BUCKET, key, claim, etag=None)
         return made
 
@@ -240,6 +240,30 @@ def test_what_nobody_has_decided_on_is_collected_once_production_serves_a_newer_
             assert one.package["ModelApprovalStatus"] == "Rejected"
             assert "newer release" in one.package["ApprovalDescription"]
             assert "slipway-collected-at" in one.package["CustomerMetadataProperties"]
+
+
+def test_a_release_stays_that_is_approved_or_goes_on_between_the_look_and_the_removal(local_aws, monkeypatch):
+    lead_hooks_to(local_aws.endpoint_url, monkeypatch)
+    monkeypatch.setattr(runs, "goes_on", lambda dag_id, run_id: asked.update([run_id]) or has_begun(run_id))
+    asked, history = Counter(), History(local_aws)
+    history.serve()
+    failed = {run_id: history.release(run_id) for run_id in ("approved", "cleared", "ended")}
+    history.serve()
+
+    def has_begun(run_id: str) -> bool:
+        if asked[run_id] == 2 and run_id == "approved":
+            failed[run_id].approve()
+        return asked[run_id] == 2 and run_id == "cleared"
+
+    removed = set(history.collect()[0]["revisions"])
+    assert {run_id for run_id, one in failed.items() if one.plan.revision_id in removed} == {"ended"}
+    left = {run_id: one.package for run_id, one in failed.items()}
+    assert {run_id: one["ModelApprovalStatus"] for run_id, one in left.items()} == {
+        "approved": "Approved",
+        "cleared": "PendingManualApproval",
+        "ended": "Rejected",
+    }
+    assert all("slipway-collected-at" not in left[one]["CustomerMetadataProperties"] for one in ("approved", "cleared"))
 
 
 def test_no_package_is_described_on_which_somebody_may_still_decide(costs):

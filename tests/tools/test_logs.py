@@ -1,9 +1,13 @@
 """Logs stay bounded while their writers live."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,6 +106,28 @@ def test_a_log_that_cannot_be_copied_stays(tmp_path):
     logs.shorten(log, max_bytes=10)
     assert log.stat().st_size == 11
     logs.shorten(tmp_path / "not-yet.log")
+
+
+def test_a_log_takes_no_space_that_others_need_and_its_copy_of_before_stays(writer, monkeypatch):
+    log, write = writer
+    write(11)
+    logs.shorten(log, max_bytes=100)
+    before = logs.former(log).read_text()
+    write(11)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for module, name, nearly_full in (
+        (shutil, "disk_usage", lambda _: SimpleNamespace(free=399)),
+        # As if it became full during the copy.
+        (Path, "replace", full),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, nearly_full)
+            logs.shorten(log, max_bytes=100)
+        assert (logs.former(log).read_text(), log.stat().st_size) == (before, 110)
+        assert len(list(log.parent.iterdir())) == 2
 
 
 def test_the_end_of_a_log_is_read_without_the_rest(tmp_path):

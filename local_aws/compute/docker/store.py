@@ -132,7 +132,8 @@ class ImageStore:
     def layer_of(self, digest: str) -> Layer | None:
         """Return the layer with a digest, built or pulled; None if it is not here."""
         link = self._digest_link(digest)
-        return self.layer(link.readlink().name) if link.is_symlink() else None
+        with self._locked(fcntl.LOCK_SH):
+            return self._used(link.readlink().name) if link.is_symlink() else None
 
     def _digest_link(self, digest: str) -> Path:
         return self.folder / "digests" / digest.removeprefix("sha256:")

@@ -29,6 +29,8 @@ from slipway.stages.mixin import StageMixin
 from slipway.states import BoardStage, Environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
     from slipway.model.config import ModelConfig
@@ -174,22 +176,37 @@ class CollectGarbageOperator(StageMixin, BaseOperator):
         )
 
     def _remove(self, survey: Survey, garbage: Garbage) -> dict[str, Any]:
-        freed = sum(self._remove_release(survey, past, folder) for past, folder in garbage.releases.values())
+        freed, gone = 0, []
+        for past, folder in garbage.releases.values():
+            package = survey.package(past.package_arn) if past.package_arn else None
+            if package and past.pending and not self._reject(survey, past, package):
+                continue
+            freed += self._remove_release(survey, past, package, folder)
+            gone.append(past.revision_id)
         freed += sum(self._remove_objects(survey, where, objects) for where, objects in garbage.builds)
         removed = [one for one in garbage.resources if self._remove_unused(survey, one)]
-        self.log.info("Collected %d releases, %d bytes; kept %d", len(garbage.releases), freed, garbage.kept)
-        return garbage.removed(list(garbage.releases), removed, freed)
+        kept = garbage.kept + len(garbage.releases) - len(gone)
+        self.log.info("Collected %d releases, %d bytes; kept %d", len(gone), freed, kept)
+        return garbage.removed(gone, removed, freed)
 
-    def _remove_release(self, survey: Survey, past: Past, folder: list[StoredObject]) -> int:
+    def _reject(self, survey: Survey, past: Past, package: Mapping[str, Any]) -> bool:
+        """Reject a package before its files are removed, so that nobody approves it without them.
+
+        :returns: False where somebody has approved it, or gone on with its run, since it was looked at
+        """
+        if survey.goes_on(past.revision_id):
+            self.log.info("The release %s is kept: its run goes on again", past.revision_id)
+            return False
+        candidate = Candidate.of(package)
+        return self.reject_package(candidate.model_package_arn, candidate.digest, _NEVER_DEPLOYED)
+
+    def _remove_release(
+        self, survey: Survey, past: Past, package: Mapping[str, Any] | None, folder: list[StoredObject]
+    ) -> int:
         """Remove a release's artefacts, then its documents, by which a later collection finds an interrupted one.
 
         :returns: the bytes that were removed
         """
-        package = survey.package(past.package_arn) if past.package_arn else None
-        if package and past.pending:
-            # First of all, so that nobody approves a package whose files are gone.
-            candidate = Candidate.of(package)
-            self.reject_package(candidate.model_package_arn, candidate.digest, _NEVER_DEPLOYED)
         if package and history.COLLECTED not in package.get("CustomerMetadataProperties", {}):
             # Before the rest, so that no roll-back uses a package without its artefact.
             now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -250,6 +250,12 @@ class Survey:
             package is not None and package.get("ModelApprovalStatus") == ModelApprovalStatus.PENDING,
         )
 
+    def goes_on(self, revision_id: str) -> bool:
+        """Tell whether the run of a release goes on now; somebody may have cleared it since it was looked at."""
+        self._claims.pop(revision_id, None)
+        _, goes_on = self._claimed(revision_id)
+        return goes_on
+
     def _claimed(self, revision_id: str) -> tuple[str | None, bool]:
         """Tell a release's sequence and whether its run has not ended, which is found out once."""
         if revision_id not in self._claims:

@@ -10,7 +10,8 @@ The first intake of a bucket finds what was uploaded before Slipway watched it. 
 key, unless the bucket has the copy of an earlier release of it, and skips the older ones: an upload made just before
 the start is not lost, and a long history is not released again.
 
-Uploads wait while their model's file or DAG is missing, or the file is broken. Of each key the newest 20 do.
+Uploads wait while their model's file or DAG is missing, or the file is broken. Of a key without a model the newest 20
+do.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
         if why is None:
             started += 1
         else:
-            unreleased[version.key].append(Unreleased(version, why))
+            unreleased[version.key].append(Unreleased(version, why, version.key in source.dag_ids))
     waiting = {
         key: waiting_on(uri(bucket, key), without_run, intake.keys.get(key, KeyState()).waiting, log)
         for key, without_run in unreleased.items()

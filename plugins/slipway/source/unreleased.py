@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from slipway import names
 from slipway.source.versions import ObjectVersion
 
-# So many uploads to one key wait. The watcher reads what is stored of them every few seconds, and each of them starts a
-# run when its model is there.
+# So many uploads to a key without a model wait. The watcher reads what is stored of them every few seconds, and each of
+# them starts a run when its model is there.
 WAITING_MAX = 20
 
 
@@ -19,16 +19,19 @@ class Unreleased:
     """A version without a run.
 
     :param why: why it waits, after its name; empty where Airflow has refused its run
+    :param has_model: whether a model has its key
     """
 
     version: ObjectVersion
-    why: str = ""
+    why: str
+    has_model: bool
 
 
 def waiting_on(where: str, found: Sequence[Unreleased], known: Collection[str], log: logging.Logger) -> list[str]:
     """Choose the versions of a key that go on waiting, and log what is new.
 
-    All of them do that Airflow has refused: their model is there, and the task fails until they have their runs.
+    All of them do whose model is there: a broken file, a missing DAG or a refusal of Airflow's ends within hours, and
+    then each of them is a release.
 
     :param where: the key's S3 URI
     :param found: the versions without a run, the oldest first
@@ -36,11 +39,11 @@ def waiting_on(where: str, found: Sequence[Unreleased], known: Collection[str], 
     :param log: the intake's log
     :returns: the ids of those that wait, the oldest first
     """
-    passed = [one.version for one in found if one.why][:-WAITING_MAX]
+    passed = [one.version for one in found if not one.has_model][:-WAITING_MAX]
     if passed:
         log.warning(
-            "%s: only the newest %d uploads wait, so %d will not be released, uploaded from %s to %s. Fix: add or "
-            "correct the model file, or end these uploads; to release one of them then, %s",
+            "%s: only the newest %d uploads wait, so %d will not be released, uploaded from %s to %s. Fix: add "
+            "the model file, or end these uploads; to release one of them then, %s",
             where,
             WAITING_MAX,
             len(passed),

@@ -51,8 +51,8 @@ class KeyState:
     :param newest_at: when S3 stored it; ISO 8601, UTC
     :param etag: its ETag; empty where a delete marker is above it
     :param settled: whether a later upload has another time: S3 gives whole seconds
-    :param waiting: versions without a run, the oldest first: a few whose model's file or DAG is missing or broken, or
-        those whose runs Airflow has refused
+    :param waiting: versions without a run, the oldest first: of a key without a model a few, otherwise all whose file
+        is broken, whose DAG is missing or whose runs Airflow has refused
     :param done: the versions with a run, in a state that an earlier Slipway stored, which has no newest
     """
 

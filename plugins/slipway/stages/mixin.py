@@ -170,26 +170,36 @@ class StageMixin(TaskErrors):
         if registration := result_of(context, "register"):
             self.reject_package(registration["model_package_arn"], pull_plan(context).digest, comment)
 
-    def reject_package(self, arn: str, digest: str, comment: str) -> None:
+    def reject_package(self, arn: str, digest: str, comment: str) -> bool:
         """Reject the model package of a superseded release, unless somebody has decided on it.
 
         :param arn: the package
         :param digest: SHA-256 of the release's zip
         :param comment: why, for the Model Registry
+        :returns: False where somebody has approved it before
         :raises slipway.errors.AwsError: when a call fails
         """
+        registry = DecisionRecordHook(aws_conn_id=self.aws_conn_id)
         try:
-            DecisionRecordHook(aws_conn_id=self.aws_conn_id).record_decision(
+            # Who has approved stays on record.
+            approvals, _ = registry.undecided(arn, digest)
+            registry.record_decision(
                 arn,
                 approved=False,
                 decided_by=NOBODY,
                 how=How.SUPERSEDED.value,
                 comment=comment,
                 digest=digest,
+                approvals=approvals,
             )
-        except (AlreadyDecided, NotApproved) as standing:
-            # Somebody has decided, or the package is gone: nobody can approve it any more.
-            self.log.info("%s", standing)
+        except AlreadyDecided as decided:
+            self.log.info("%s", decided)
+            standing = registry.keep_outside_decision(arn, digest)
+            return not (standing and standing.approved)
+        except NotApproved as gone:
+            # Nobody can approve it any more.
+            self.log.info("%s", gone)
+        return True
 
 
 def superseded(what: str, sequence: str, newer: Entry) -> Superseded:

@@ -162,6 +162,8 @@ def test_activities_of_an_earlier_version_are_taken_over(store, monkeypatch):
     # It goes on with what is there, and drops only what is old.
     another = scale(activities, target("e2"))
     assert sorted(one["ActivityId"] for one in collection.list(SCOPE)) == sorted(["done", "running", another])
+    # A page ends at one that has not been taken over.
+    assert described(activities, MaxResults=1) == [[another], ["running"], ["done"]]
     activities = ScalingActivities(store)
     assert described(activities, **e) == [["running", "done"]]
     assert activities.last_scaling(SCOPE, target("e"))["ActivityId"] == "done"
@@ -171,6 +173,19 @@ def test_activities_of_an_earlier_version_are_taken_over(store, monkeypatch):
         assert described(one, **e) == [["running", "done"]]
         assert (one.last_scaling(SCOPE, target("e"))["ActivityId"], one.under_way()) == ("running", [])
     assert [name.startswith("endpoint/e") for name, _ in collection.newest(SCOPE, 9)] == [True] * 3
+
+
+def test_what_has_ended_before_it_was_taken_over_has_ended(store, monkeypatch):
+    former(store, "running", time.time() - 5, "InProgress")
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "written", no_space)
+        activities = ScalingActivities(store)
+    [(scope, running)] = activities.under_way()
+    activities.end(scope, running, "Successful", "done")
+    activities = ScalingActivities(store)
+    assert activities.under_way() == []
+    [kept] = store.collection("scaling_activities").list(SCOPE)
+    assert kept["StatusCode"] == "Successful"
 
 
 def no_space(store, work):
