@@ -6,12 +6,14 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from slipway.aws.sns import SnsPublishHook
 from slipway.errors import AlreadyDecided, AwsError, SlipwayError, Superseded
+from slipway.model.approval_rules import Approval
 from slipway.notices.send import Notices
+from slipway.registry.record import Decision
 from slipway.stages import mixin
 from slipway.stages.gate import StageGate
 from slipway.stages.mixin import StageMixin
 from slipway.stages.wait import StageTrigger
-from slipway.states import BoardStage, ExecutionMode
+from slipway.states import BoardStage, ExecutionMode, ModelApprovalStatus
 from slipway.waiting.results import WaitOutcome, WaitResult
 from tests.unit.releases import DIGEST, xcoms
 from tests.unit.scripted_aws import MemoryStore
@@ -20,6 +22,8 @@ from tests.unit.stages.test_gate import ticket
 from tests.unit.task_runs import context
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model-package/mlops-iris-model/1"
+AT = "2026-05-02T08:00:00+00:00"
+APPROVAL = Approval("alice", AT, "Airflow UI", "approve", "proof")
 REACHED = WaitResult(WaitOutcome.REACHED).to_event().payload
 
 
@@ -36,13 +40,20 @@ class Staged(StageMixin, BaseOperator):
 
 
 class Registry:
-    """Notes what is recorded."""
+    """Notes what is recorded, unless a decision stands."""
 
-    def __init__(self, standing=False) -> None:
-        self.standing, self.records = standing, []
+    def __init__(self) -> None:
+        self.standing: Decision | None = None
+        self.records: list = []
 
     def __call__(self, aws_conn_id):
         return self
+
+    def undecided(self, arn, digest):
+        return [APPROVAL], "yes"
+
+    def keep_outside_decision(self, arn, digest):
+        return self.standing
 
     def record_decision(self, arn, **record):
         if self.standing:
@@ -131,6 +142,8 @@ def test_an_overtaken_release_is_skipped_and_says_by_which_run(run, registry):
     assert (record["approved"], record["decided_by"], record["how"]) == (False, "slipway", "superseded")
     assert "run1" in record["comment"]
     assert record["digest"] == DIGEST
+    # Who has approved stays on record.
+    assert record["approvals"] == [APPROVAL]
 
 
 def test_the_news_of_an_overtaken_release_is_sent_once(run, registry, monkeypatch):
@@ -161,11 +174,14 @@ def test_a_release_without_a_model_package_rejects_nothing(run, registry):
     assert registry.records == []
 
 
-def test_a_decision_that_stands_is_left_standing(run, registry):
-    registry.standing = True
+@pytest.mark.parametrize("standing", [ModelApprovalStatus.APPROVED, ModelApprovalStatus.REJECTED])
+def test_a_decision_that_stands_is_left_standing(run, registry, standing):
+    registry.standing = Decision(standing, "alice", AT, "outside Airflow")
     run.others.enter(run.newer())
     with pytest.raises(Superseded):
         run.operator.execute(ctx(register={"model_package_arn": ARN, "version": 1}))
+    assert run.operator.reject_package(ARN, DIGEST, "older") is (standing is ModelApprovalStatus.REJECTED)
+    assert registry.records == []
 
 
 def test_a_stage_that_was_left_is_free(run):
