@@ -48,13 +48,11 @@ class ScalingActivities:
         for scope, name, activity in kept:
             # An earlier version's has none.
             activity["CreationTime"] = activity["StartTime"]
-            if name != _name(activity) and (scope, _name(activity)) in names:
-                # It has been taken over, but there was no space to drop it; it may have ended since.
+            own = _name(activity)
+            if activity["StartTime"] < since or name != own:
                 former.append((scope, name, activity))
-                continue
-            if activity["StartTime"] < since or name != _name(activity):
-                former.append((scope, name, activity))
-            if activity["StartTime"] >= since:
+            # One that was taken over, but that there was no space to drop, may have ended since.
+            if activity["StartTime"] >= since and (name == own or (scope, own) not in names):
                 self._note(scope, activity)
                 if activity["StatusCode"] == "InProgress":
                     self._under_way[activity["ActivityId"]] = scope, activity

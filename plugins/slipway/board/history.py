@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from slipway.board import decisions, overview, progress, results
@@ -82,14 +82,8 @@ def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> Pas
         return None
     total = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)) or 0
     columns = (DagRun.run_id, DagRun.start_date, DagRun.end_date, DagRun.conf, DagRun.triggering_user_name)
-    newest = (
-        select(DagRun.id, DagRun._state.label("state"), *columns)
-        .where(DagRun.dag_id == dag_id, DagRun.id <= progress.newest_run(dag_id))
-        .order_by(DagRun.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
-    runs = session.execute(newest).all()
+    newest = progress.newest_runs(dag_id, DagRun.id, DagRun._state.label("state"), *columns)
+    runs = session.execute(newest.limit(limit).offset(offset)).all()
     ids = {run.id for run in runs}
     live = progress.deployed(dag_id, session).get("production")
     left = results.read({live.run} if live else (), ids, session)
@@ -160,8 +154,7 @@ def _reached_production(dag_id: str, run_ids: Collection[str], session: Session)
 
 def _collected(dag_id: str, session: Session) -> set[str]:
     """Return the revisions whose artefacts garbage collection has removed, as far back as it is read."""
-    # As a plain condition the key leads SQLite to the index of the keys, and so to the results of all DAGs.
-    is_result = case((XComModel.key == RESULT, 1), else_=0) == 1
+    is_result = results.without_index(XComModel.key == RESULT)
     statement = (
         select(XComModel.value)
         .where(XComModel.dag_id == dag_id, XComModel.task_id == "collect_garbage", is_result)

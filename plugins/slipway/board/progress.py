@@ -82,43 +82,46 @@ def progress(models: Mapping[str, int | None], session: Session) -> dict[str, Pr
     :param session: Airflow's database
     :returns: by model; every model that is asked for is there
     """
-    newest = _newest(models, [*_STAGES.values(), *_DEPLOYED.values()], session)
-    every = [task for tasks in TASKS.values() for task in tasks]
-    statement = _task_columns().where(DagRun.id.in_(set(newest.values())), TaskInstance.task_id.in_(every))
-    found = {dag_id: Progress() for dag_id in models}
-    for row in session.execute(statement):
-        mine = found[row.dag_id]
-        for stage, sought in _STAGES.items():
-            if row.task_id in sought.tasks and newest.get((row.dag_id, sought)) == row.run:
-                mine.reached.setdefault(stage, Reached(row.run, row.run_id)).tasks.append(task_facts(row))
-        for environment, sought in _DEPLOYED.items():
-            if row.task_id in sought.tasks and newest.get((row.dag_id, sought)) == row.run:
-                mine.deployed[environment] = Deployed(row.run, row.run_id, row.end_date)
-    return found
+    return _read(models, _STAGES, session)
 
 
 def deployed(dag_id: str, session: Session) -> dict[str, Deployed]:
     """Read the newest successful deployments of one model, by environment."""
-    newest = _newest({dag_id: None}, _DEPLOYED.values(), session)
-    statement = _task_columns().where(
-        DagRun.id.in_(set(newest.values())), TaskInstance.task_id.in_(DEPLOYMENTS.values())
-    )
-    names = {(newest.get((dag_id, sought)), *sought.tasks): name for name, sought in _DEPLOYED.items()}
-    return {
-        names[row.run, row.task_id]: Deployed(row.run, row.run_id, row.end_date)
-        for row in session.execute(statement)
-        if (row.run, row.task_id) in names
-    }
+    return _read({dag_id: None}, {}, session)[dag_id].deployed
 
 
-def newest_run(dag_id: str) -> Any:
-    """Return a query of a DAG's newest run, at which a search for its newest runs is to begin.
+def _read(
+    models: Mapping[str, int | None], stages: Mapping[StageName, _Sought], session: Session
+) -> dict[str, Progress]:
+    """Read the newest release of each of some stages, and the newest deployments."""
+    sought = [*stages.values(), *_DEPLOYED.values()]
+    newest = _newest(models, sought, session)
+    every = {task for one in sought for task in one.tasks}
+    statement = _task_columns().where(DagRun.id.in_(set(newest.values())), TaskInstance.task_id.in_(every))
+    found = {dag_id: Progress() for dag_id in models}
+    for row in session.execute(statement):
+        mine = found[row.dag_id]
+        for stage, one in stages.items():
+            if row.task_id in one.tasks and newest.get((row.dag_id, one)) == row.run:
+                mine.reached.setdefault(stage, Reached(row.run, row.run_id)).tasks.append(task_facts(row))
+        for environment, one in _DEPLOYED.items():
+            if row.task_id in one.tasks and newest.get((row.dag_id, one)) == row.run:
+                mine.deployed[environment] = Deployed(row.run, row.run_id, row.end_date)
+    return found
+
+
+def newest_runs(dag_id: str, *columns: Any, newest: int | None = None) -> Select[Any]:
+    """Return a query of a DAG's runs, the newest first, which begins at the newest one.
 
     PostgreSQL has no index of a DAG's runs by age. It may search all runs from the newest on, and pass all those that
-    other DAGs have had since. Without GROUP BY it would do that here too.
+    other DAGs have had since. Without GROUP BY it would do that for the newest one too.
+
+    :param columns: what is read of each
+    :param newest: the newest run where that is known
     """
-    runs = select(func.max(DagRun.id)).where(DagRun.dag_id == dag_id)
-    return runs.group_by(DagRun.dag_id).scalar_subquery()
+    found = select(func.max(DagRun.id)).where(DagRun.dag_id == dag_id).group_by(DagRun.dag_id).scalar_subquery()
+    begins = found if newest is None else newest
+    return select(*columns).where(DagRun.dag_id == dag_id, DagRun.id <= begins).order_by(DagRun.id.desc())
 
 
 def tasks_of(dag_id: str, run_id: str, session: Session) -> list[TaskFacts]:
@@ -175,10 +178,9 @@ def _runs(models: Mapping[str, int | None], limit: int, session: Session) -> dic
     """Read the newest runs of each model; row_number() would sort all runs."""
     selects = []
     for dag_id, known in models.items():
-        newest = newest_run(dag_id) if known is None else known
-        runs = select(DagRun.dag_id, DagRun.id).where(DagRun.dag_id == dag_id, DagRun.id <= newest)
+        runs = newest_runs(dag_id, DagRun.dag_id, DagRun.id, newest=known).limit(limit)
         # SQLite accepts a limit in a part of a union as a query of its own only.
-        selects.append(select(runs.order_by(DagRun.id.desc()).limit(limit).subquery()))
+        selects.append(select(runs.subquery()))
     found: dict[str, list[int]] = defaultdict(list)
     for dag_id, run in session.execute(union_all(*selects)) if selects else ():
         found[dag_id].append(run)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.models.xcom import XComModel
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import ColumnElement, and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from slipway.board.documents import Failure, Figure
@@ -96,6 +96,14 @@ class Results:
         return text(self.of("source").get("last_modified"))
 
 
+def without_index(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition on the keys of XComs that leads SQLite to no index.
+
+    As a plain one it leads to the index of the keys, and so to the results of all runs of all DAGs.
+    """
+    return case((condition, 1), else_=0) == 1
+
+
 def read(
     runs: Collection[int],
     detailed: Collection[int],
@@ -131,12 +139,7 @@ def read(
         columns.key,
         columns.value,
         columns.timestamp,
-    ).where(
-        columns.dag_run_id.in_({*runs, *detailed}),
-        columns.map_index == -1,
-        # As a plain condition it leads SQLite to the index of the keys, and so to the results of all runs.
-        case((wanted, 1), else_=0) == 1,
-    )
+    ).where(columns.dag_run_id.in_({*runs, *detailed}), columns.map_index == -1, without_index(wanted))
     found = {run: Results("", "") for run in {*runs, *detailed}}
     for row in session.execute(statement):
         results = found[row.dag_run_id]

@@ -67,8 +67,7 @@ def versions(dag_id: str, user: BaseUser, session: Session) -> Versions | None:
     if paused is None:
         return None
     columns = (DagRun.id, DagRun.run_id, DagRun._state.label("state"), DagRun.conf)
-    of_model = (DagRun.dag_id == dag_id, DagRun.id <= progress.newest_run(dag_id))
-    newest = select(*columns).where(*of_model).order_by(DagRun.id.desc()).limit(_RUNS)
+    newest = progress.newest_runs(dag_id, *columns).limit(_RUNS)
     runs = [run for run in session.execute(newest).all() if roll_back_target_of(run.conf) is None]
     left = results.read({run.id for run in runs}, (), session, tasks=_NAMING)
     found: dict[tuple[str, str], Version] = {}

@@ -59,24 +59,19 @@ class Airflow:
         :param name: of the list in the answer
         :raises CommandError: when Airflow refuses
         """
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self.api("GET", path, limit=_PAGE, offset=len(found), **query)
-            found += page[name]
-            if not page[name] or len(found) >= page["total_entries"]:
-                return found
+
+        def read(offset: int) -> Any:
+            return self.api("GET", path, limit=_PAGE, offset=offset, **query)
+
+        found: list[dict[str, Any]] = _whole(read, name, "total_entries")[name]
+        return found
 
     def releases(self, **query: Any) -> dict[str, Any]:
         """Read the board's first page with the models of all its pages.
 
         :raises CommandError: when Airflow refuses
         """
-        page: dict[str, Any] = self.board("releases", limit=_PAGE, **query)
-        more = page
-        while len(page["models"]) < more["total"] and more["models"]:
-            more = self.board("releases", limit=_PAGE, offset=len(page["models"]), **query)
-            page["models"] += more["models"]
-        return page
+        return _whole(lambda offset: self.board("releases", limit=_PAGE, offset=offset, **query), "models", "total")
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
         """Call any path and return the decoded answer.
@@ -196,6 +191,20 @@ def open_url(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     status, answer = _request(f"{parts.scheme}://{parts.netloc}", "GET", parts.path, None, None)
     return answer if isinstance(answer, dict) else {"status": status}
+
+
+def _whole(read: Callable[[int], dict[str, Any]], name: str, total: str) -> dict[str, Any]:
+    """Read the pages of a list; return the first one with the list of all.
+
+    :param read: returns the page from a number on
+    :param name: of the list in a page
+    :param total: the member that says how long the list is
+    """
+    page = more = read(0)
+    while len(page[name]) < more[total] and more[name]:
+        more = read(len(page[name]))
+        page[name] += more[name]
+    return page
 
 
 def _is_no_login(status: int, answer: Any) -> bool:

@@ -195,9 +195,15 @@ def take_in(source: WatchedBucket, store: StateStore, versions: S3Versions, star
         if why is None:
             started += 1
         else:
-            unreleased[version.key].append(Unreleased(version, why, version.key in source.dag_ids))
+            unreleased[version.key].append(Unreleased(version, why))
     waiting = {
-        key: waiting_on(uri(bucket, key), without_run, intake.keys.get(key, KeyState()).waiting, log)
+        key: waiting_on(
+            uri(bucket, key),
+            without_run,
+            intake.keys.get(key, KeyState()).waiting,
+            log,
+            has_model=key in source.dag_ids,
+        )
         for key, without_run in unreleased.items()
     }
     after = _after(intake, found, waiting)

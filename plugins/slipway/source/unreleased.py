@@ -19,15 +19,15 @@ class Unreleased:
     """A version without a run.
 
     :param why: why it waits, after its name; empty where Airflow has refused its run
-    :param has_model: whether a model has its key
     """
 
     version: ObjectVersion
     why: str
-    has_model: bool
 
 
-def waiting_on(where: str, found: Sequence[Unreleased], known: Collection[str], log: logging.Logger) -> list[str]:
+def waiting_on(
+    where: str, found: Sequence[Unreleased], known: Collection[str], log: logging.Logger, *, has_model: bool
+) -> list[str]:
     """Choose the versions of a key that go on waiting, and log what is new.
 
     All of them do whose model is there: a broken file, a missing DAG or a refusal of Airflow's ends within hours, and
@@ -37,9 +37,10 @@ def waiting_on(where: str, found: Sequence[Unreleased], known: Collection[str], 
     :param found: the versions without a run, the oldest first
     :param known: the ids of those that have waited before
     :param log: the intake's log
+    :param has_model: whether a model has the key
     :returns: the ids of those that wait, the oldest first
     """
-    passed = [one.version for one in found if not one.has_model][:-WAITING_MAX]
+    passed = [] if has_model else found[:-WAITING_MAX]
     if passed:
         log.warning(
             "%s: only the newest %d uploads wait, so %d will not be released, uploaded from %s to %s. Fix: add "
@@ -47,11 +48,11 @@ def waiting_on(where: str, found: Sequence[Unreleased], known: Collection[str], 
             where,
             WAITING_MAX,
             len(passed),
-            passed[0].last_modified,
-            passed[-1].last_modified,
+            passed[0].version.last_modified,
+            passed[-1].version.last_modified,
             names.RELEASE_A_VERSION,
         )
-    kept = [one for one in found if one.version not in passed]
+    kept = found[len(passed) :]
     for one in kept:
         if one.why:
             # Log it once, not at every run.

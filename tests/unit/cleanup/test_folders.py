@@ -32,6 +32,10 @@ class Bucket:
     def add(self, number: int) -> None:
         self.keys.append(f"releases/m/{revision(number)}/model.tar.gz")
 
+    def collect(self, *gone: str) -> None:
+        """Leave nothing of some releases but their claims."""
+        self.keys = [key for key in self.keys if not any(one in key for one in gone) or "claim.json" in key]
+
     def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
         self.listed.append(prefix)
         return [StoredObject(key, 1, NOON) for key in self.keys if key.startswith(prefix)]
@@ -50,6 +54,15 @@ class Bucket:
         folders.remember(one for one in found if objects.get(one, True))
         self.now += timedelta(hours=1)
         return sorted(found)
+
+
+def registered(many: int) -> tuple[Bucket, list[str], list[str]]:
+    """A bucket whose last releases have packages: those that a collection is to remove, and two that stay."""
+    bucket = Bucket(claims=200, whole=many + 2)
+    gone, stay = [revision(number) for number in range(198 - many, 198)], [revision(198), revision(199)]
+    described = [f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip" for one in (*gone, *stay)]
+    bucket.packages = [ListedPackage("arn", one) for one in described]
+    return bucket, gone, stay
 
 
 def test_few_are_listed_each_time():
@@ -86,12 +99,9 @@ def test_of_many_only_those_that_may_go_are_listed_again(claims):
 
 @pytest.mark.parametrize("many", [1, 40])
 def test_collected_releases_are_not_found_again_by_their_packages(many):
-    bucket = Bucket(claims=200, whole=many + 2)
-    gone, stay = [revision(number) for number in range(198 - many, 198)], [revision(198), revision(199)]
-    described = [f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip" for one in (*gone, *stay)]
-    bucket.packages = [ListedPackage("arn", one) for one in described]
+    bucket, gone, stay = registered(many)
     assert bucket.read(199) == [*gone, *stay]
-    bucket.keys = [key for key in bucket.keys if not any(one in key for one in gone) or "claim.json" in key]
+    bucket.collect(*gone)
     # The next collection sees that nothing is left. Those after it do not look again, however many there are.
     assert bucket.read(199, gone=gone) == [*gone, *stay]
     for _ in range(2):
@@ -104,12 +114,9 @@ def test_collected_releases_are_not_found_again_by_their_packages(many):
 
 @pytest.mark.parametrize("many", [1, 40])
 def test_collected_releases_are_not_found_again_on_the_next_day(many):
-    bucket = Bucket(claims=200, whole=many + 2)
-    gone, stay = [revision(number) for number in range(198 - many, 198)], [revision(198), revision(199)]
-    described = [f"Trained by j from s3://b/releases/m/{one}/trainingjob.zip" for one in (*gone, *stay)]
-    bucket.packages = [ListedPackage("arn", one) for one in described]
+    bucket, gone, stay = registered(many)
     bucket.read(199)
-    bucket.keys = [key for key in bucket.keys if not any(one in key for one in gone) or "claim.json" in key]
+    bucket.collect(*gone)
     bucket.read(199, gone=gone)
     bucket.now += timedelta(days=1)
     assert (bucket.read(199), bucket.listed) == (stay, ["releases/m/"])
@@ -125,11 +132,11 @@ def test_a_removal_that_broke_off_is_gone_on_with_on_the_next_day():
     gone, half = revision(196), revision(197)
     bucket.packages = [ListedPackage("arn", f"Trained by j from s3://b/releases/m/{one}/zip") for one in (gone, half)]
     bucket.read(199)
-    bucket.keys = [key for key in bucket.keys if gone not in key or "claim.json" in key]
+    bucket.collect(gone)
     bucket.now += timedelta(days=1)
     for _ in range(2):
         assert bucket.read(199, gone=[half]) == [half, revision(198), revision(199)]
-    bucket.keys = [key for key in bucket.keys if half not in key or "claim.json" in key]
+    bucket.collect(half)
     assert bucket.read(199, gone=[half]) == [half, revision(198), revision(199)]
     assert bucket.read(199) == [revision(198), revision(199)]
 
