@@ -13,7 +13,7 @@ from airflow.models.taskinstance import TaskInstance
 from fastapi import HTTPException, status
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from slipway.approval.answers import DECIDED, QUESTION, Answer, Question
 from slipway.errors import UnreadableDocument
@@ -146,7 +146,8 @@ class GuardedApproval:
 
     def detail(self) -> HITLDetail | None:
         """Return Airflow's own record of the question."""
-        return self.session.get(HITLDetail, self.ti.id)
+        # Without its task, which is here: SQLite would read all task instances for the join.
+        return self.session.get(HITLDetail, self.ti.id, options=[lazyload(HITLDetail.task_instance)])
 
     def give(self, question: Question, answer: Answer) -> bool:
         """Store an answer.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import zip_longest
 from typing import Any
@@ -22,6 +21,7 @@ from slipway.board.stages import TASKS
 from tests.generated import examples
 from tests.unit.board.conftest import copied
 from tests.unit.board.world import EVERY_STAGE, World, results, upto
+from tests.unit.sqlite_steps import counted
 
 WINDOW, LARGER = WINDOWS
 MODELS = ("first", "second")
@@ -129,22 +129,6 @@ def test_a_deployment_older_than_many_releases_is_still_live(board, world) -> No
     assert board.get("/releases/iris-model/live")["is_live"]
 
 
-@contextmanager
-def counted(engine: Engine) -> Iterator[list[int]]:
-    """Count the steps of SQLite's virtual machine: what statements read, whatever they return."""
-    connection = engine.raw_connection().driver_connection
-    assert isinstance(connection, sqlite3.Connection)
-    steps = [0]
-
-    def step() -> int:
-        steps[0] += 1
-        return 0
-
-    connection.set_progress_handler(step, STEPS)
-    yield steps
-    connection.set_progress_handler(None, 0)
-
-
 def test_a_page_reads_the_same_with_many_releases_as_with_a_few(board, world, engine, record_property) -> None:
     pages = ("/releases", "/models/first", "/models/first/releases", "/releases/first/run-1")
     found: dict[int, dict[str, int]] = {}
@@ -159,7 +143,7 @@ def test_a_page_reads_the_same_with_many_releases_as_with_a_few(board, world, en
         found[size], statements[size] = {}, []
         for page in pages:
             board.get(page)
-            with counted(engine) as steps:
+            with counted(engine, STEPS) as steps:
                 board.get(page)
             found[size][page] = steps[0]
             statements[size].append(board.statements)
