@@ -1098,6 +1098,8 @@ export interface operations {
             query?: {
                 limit?: number;
                 offset?: number;
+                /** @description the version of a model package, or its ARN: only the releases that registered it */
+                package?: string | null;
             };
             header?: never;
             path: {

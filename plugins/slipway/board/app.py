@@ -29,6 +29,14 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 _WRITTEN = r"^[^\x00-\x1f\x7f]*$"
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+Package = Annotated[
+    str | None,
+    Query(
+        max_length=400,
+        pattern=r"^([0-9]{1,20}|arn:[!-~]+)$",
+        description="the version of a model package, or its ARN: only the releases that registered it",
+    ),
+]
 
 
 def _not_stored(response: Response) -> None:
@@ -76,10 +84,10 @@ def get_model(dag_id: str, user: Reader, session: SessionDep) -> Model:
 
 @app.get("/models/{dag_id}/releases", responses=_MISSING)
 def list_past_releases(
-    dag_id: str, user: Reader, session: SessionDep, limit: Limit = 25, offset: Offset = 0
+    dag_id: str, user: Reader, session: SessionDep, limit: Limit = 25, offset: Offset = 0, package: Package = None
 ) -> PastReleases:
     """A model's releases, the newest first."""
-    return _found(past_releases(dag_id, limit, offset, session), f"There is no model {dag_id}.")
+    return _found(past_releases(dag_id, limit, offset, session, package=package), f"There is no model {dag_id}.")
 
 
 @app.get("/models/{dag_id}/traffic", responses=_MISSING)

@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from slipway.board import decisions, overview, progress, results
@@ -69,20 +69,24 @@ def model(dag_id: str, user: BaseUser, session: Session) -> Model | None:
     )
 
 
-def past_releases(dag_id: str, limit: int, offset: int, session: Session) -> PastReleases | None:
+def past_releases(
+    dag_id: str, limit: int, offset: int, session: Session, *, package: str | None = None
+) -> PastReleases | None:
     """Read a page of a model's releases, the newest first.
 
     :param dag_id: the model
     :param limit: how many releases
     :param offset: how many newer ones to leave out
     :param session: Airflow's database
+    :param package: the version or the ARN of a model package: only the releases that registered it
     :returns: None if it is no model of Slipway's
     """
     if session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id, *is_release_dag())) is None:
         return None
-    total = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)) or 0
+    wanted = [] if package is None else [DagRun.id.in_(_registered(dag_id, package))]
+    total = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id, *wanted)) or 0
     columns = (DagRun.run_id, DagRun.start_date, DagRun.end_date, DagRun.conf, DagRun.triggering_user_name)
-    newest = progress.newest_runs(dag_id, DagRun.id, DagRun._state.label("state"), *columns)
+    newest = progress.newest_runs(dag_id, DagRun.id, DagRun._state.label("state"), *columns).where(*wanted)
     runs = session.execute(newest.limit(limit).offset(offset)).all()
     ids = {run.id for run in runs}
     live = progress.deployed(dag_id, session).get("production")
@@ -138,6 +142,17 @@ def _past(
         roll_back_refusal=refusal,
         failure=next(iter(failed or skipped), None),
         measured=results.measured(left),
+    )
+
+
+def _registered(dag_id: str, package: str) -> Select[Any]:
+    """Return a query of the runs that registered a package: it reads one result of each release, and no other."""
+    arn = XComModel.value["model_package_arn"].as_string()
+    return select(XComModel.dag_run_id).where(
+        XComModel.dag_id == dag_id,
+        XComModel.task_id == "register",
+        results.without_index(XComModel.key == RESULT),
+        arn == package if package.startswith("arn:") else arn.endswith(f"/{package}", autoescape=True),
     )
 
 

@@ -18,6 +18,7 @@ from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
 from slipway.command.output import STYLES, Output
 from slipway.command.views import show_failure, show_figures
+from slipway.waiting.pacing import pause_by_age
 
 _Result = TypeVar("_Result")
 
@@ -37,23 +38,30 @@ _KINDS = {
 _QUIET = (None, "", "none", "scheduled", "queued", "skipped")
 
 
-def poll(look: Callable[[], _Result | None]) -> _Result:
-    """Look again and again until there is a result; Airflow may stay away for a while.
+def poll(look: Callable[[], _Result | None], seen: Callable[[], object]) -> _Result:
+    """Look until there is a result, ever less often while nothing changes; Airflow may stay away for a while.
 
     :param look: asks Airflow once; None while it goes on
+    :param seen: returns what the last look has shown, which is another value when something has changed
     :raises CommandError: when Airflow refuses, or stays away
     """
     gone_since: float | None = None
+    before, changed_at = seen(), time.monotonic()
     while True:
+        pause_seconds = POLL_SECONDS
         try:
             if (found := look()) is not None:
                 return found
             gone_since = None
+            if (now := seen()) != before:
+                before, changed_at = now, time.monotonic()
+            # A question may wait for days.
+            pause_seconds = pause_by_age(time.monotonic() - changed_at, POLL_SECONDS)
         except CommandError as error:
             gone_since = gone_since or time.monotonic()
             if error.code is not Exit.UNREACHABLE or time.monotonic() - gone_since > PATIENCE_SECONDS:
                 raise
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause_seconds)
 
 
 def result_of(release: Mapping[str, Any]) -> Exit | None:
@@ -91,8 +99,8 @@ class Follower:
         try:
             if self._output.interactive:
                 with Live(get_renderable=self._render, console=self._output.err, refresh_per_second=8):
-                    return poll(lambda: self._look(past_questions))
-            return poll(lambda: self._look(past_questions))
+                    return poll(lambda: self._look(past_questions), self._seen)
+            return poll(lambda: self._look(past_questions), self._seen)
         except KeyboardInterrupt as error:
             raise CommandError(
                 "You no longer follow this release",
@@ -110,6 +118,9 @@ class Follower:
         if result is None or (result is Exit.WAITS and past_questions):
             return None
         return self._release, result
+
+    def _seen(self) -> list[tuple[str, str | None]]:
+        return [(task["task_id"], task["state"]) for task in self._release.get("tasks", ())]
 
     def _print_changes(self) -> None:
         for task in self._release["tasks"]:

@@ -72,25 +72,27 @@ def _release(airflow: Airflow, model: str, wanted: str) -> tuple[str, str]:
     :returns: the package's ARN and its name for people
     :raises CommandError: when there is none, or production cannot go back to it
     """
-    offset, known = 0, []
-    while True:
-        page = airflow.board(f"models/{quoted(model)}/releases", limit=_PAGE, offset=offset)
-        for one in page["releases"]:
-            if one["rolls_back"] or not one["version"]:
-                continue
-            known.append(one["version"])
-            if wanted.removeprefix("v") == one["version"] or wanted == one["package_arn"]:
+    path, name = f"models/{quoted(model)}/releases", wanted.removeprefix("v")
+    if (name.isascii() and name.isdecimal()) or name.startswith("arn:"):
+        for one in _registered(airflow.board(path, limit=_PAGE, package=name)):
+            # A board of an earlier version answers with its newest releases.
+            if name in (one["version"], one["package_arn"]):
                 return _checked(model, one)
-        offset += _PAGE
-        if offset >= page["total"] or not page["releases"]:
-            break
+    newest = airflow.board(path, limit=_PAGE)
+    known = ", ".join(one["version"] for one in _registered(newest)) or "(there are none)"
+    older = " or an older one" if newest["total"] > _PAGE else ""
     raise CommandError(
         "There is no such release",
         where=f"{model}, {wanted}",
-        why=f"expected previous or one of the versions {', '.join(known) or '(there are none)'}, found {wanted}",
+        why=f"expected previous or one of the versions {known}{older}, found {wanted}",
         fix=f"choose one of them: slipway status {model} --releases 100",
         code=Exit.NOT_FOUND,
     )
+
+
+def _registered(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the releases of a page that have a model package of their own."""
+    return [one for one in page["releases"] if one["version"] and not one["rolls_back"]]
 
 
 def _checked(model: str, one: Mapping[str, Any]) -> tuple[str, str]:

@@ -31,7 +31,7 @@ def follow_run(airflow: Airflow, dag_id: str, run_id: str, output: Output) -> tu
                 output.note(f"{task_id:16} {now}")
         return (state, tasks) if state in ("success", "failed") else None
 
-    return poll(look)
+    return poll(look, lambda: dict(shown))
 
 
 def task_states(airflow: Airflow, dag_id: str, run_id: str) -> dict[str, str]:

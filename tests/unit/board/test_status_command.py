@@ -1,18 +1,24 @@
-"""`slipway status` and `slipway rollback` read the board's documents, which no type connects with the commands."""
+"""Commands read the board's documents, which no type connects with them: what they say, and how much they ask."""
+
+from collections import Counter
+from contextlib import suppress
+from urllib.parse import parse_qsl
 
 import pytest
+import typer
 
-from slipway.command import rollback, session, status
+from slipway.command import decide, logs, rollback, session, status, teardown, upload
+from slipway.command.airflow import BOARD, Airflow
 from slipway.command.errors import CommandError
 from slipway.command.exits import Exit
 from slipway.command.output import Output
 from tests.unit.board.test_live import Stored, endpoint
-from tests.unit.board.world import RELEASED, results
+from tests.unit.board.world import EVERY_STAGE, RELEASED, arn, results, upto
 
 
 @pytest.fixture
 def airflow(board):
-    class Airflow:
+    class Answers:
         url = "http://airflow"
 
         def board(self, path, **query):
@@ -28,7 +34,7 @@ def airflow(board):
         def run_url(self, dag_id, run_id):
             return f"{self.url}/dags/{dag_id}/runs/{run_id}"
 
-    return Airflow()
+    return Answers()
 
 
 @pytest.fixture
@@ -84,3 +90,103 @@ def test_what_the_record_does_not_name_may_still_be_rolled_back(engine, world, r
         Stored(engine).survey(endpoint("iris-model"))
     roll_back()
     assert "serves no known version; it gets the release before." in capsys.readouterr().out
+
+
+DECISION = {"decision": "Approved", "decided_by": "alice", "decided_at": "t", "how": "Airflow", "comment": ""}
+FEW, MANY = 5, 35
+ALICE = {"yes": True, "no_follow": True}
+COMMANDS = {
+    "rollback": lambda: rollback.rollback("iris-model", **ALICE),
+    "rollback to the oldest version": lambda: rollback.rollback("iris-model", to="v1", **ALICE),
+    "rollback to an old package": lambda: rollback.rollback("iris-model", to=arn("iris-model", 2), **ALICE),
+    "rollback to nothing": lambda: rollback.rollback("iris-model", to="v999", **ALICE),
+    "status": lambda: status.status(releases=5),
+    "status of a model": lambda: status.status("iris-model", releases=5),
+    "status of a release": lambda: status.status("iris-model", "run-1", releases=5),
+    "a look while following": lambda: status.status("iris-model", "run-1", releases=5, follow=True),
+    "following the newest": lambda: status.status("iris-model", releases=5, follow=True),
+    "logs": lambda: logs.logs("iris-model"),
+    "approve": lambda: decide.approve("iris-model", yes=True),
+    "teardown": lambda: teardown.teardown("iris-model", confirm="iris-model", no_follow=True),
+    "submit": lambda: upload.known_model(session.connect(None), "iris-model"),
+}
+
+
+class Asked(Airflow):
+    """Counts what it is asked, and the board's statements for it."""
+
+    def __init__(self, board) -> None:
+        super().__init__("http://airflow", "token")
+        self.of_board, self.newest, self.counts = board, "", Counter()
+
+    def send(self, method, path, body=None):
+        place, _, query = path.partition("?")
+        self.counts.update([f"{method} {place}".replace(self.newest, "NEWEST")])
+        if not place.startswith(f"/{BOARD}/"):
+            return {"content": [], "dag_runs": [], **(body or {})}
+        answer = self.of_board.get(place.removeprefix(f"/{BOARD}"), **dict(parse_qsl(query)))
+        self.counts.update(statements=self.of_board.statements)
+        return answer
+
+    def spent(self, command) -> dict[str, int]:
+        self.counts.clear()
+        with suppress(CommandError, typer.Exit):
+            command()
+        return dict(self.counts)
+
+
+@pytest.fixture
+def asked(board, monkeypatch):
+    made = Asked(board)
+    monkeypatch.setattr(session, "connect", lambda output: made)
+    # So that several pages are not hundreds of releases.
+    monkeypatch.setattr(rollback, "_PAGE", 10)
+    return made
+
+
+def test_a_command_asks_the_same_of_a_model_with_few_releases_and_of_one_with_many(asked, world):
+    found = {}
+    with world:
+        world.model("iris-model")
+        tasks = world.run("iris-model", "waits", "running", upto("approve", "deferred"), results("iris-model", 99))
+        world.ask(tasks["approve"], 99)
+    for before, size in ((0, FEW), (FEW, MANY)):
+        with world:
+            for number in range(before, size):
+                world.run("iris-model", f"run-{number}", "success", EVERY_STAGE, results("iris-model", number))
+                world.decided("approve", **DECISION)
+        asked.newest = f"run-{size - 1}"
+        # The first request to a database has a statement of its own.
+        asked.board("releases")
+        found[size] = {name: asked.spent(command) for name, command in COMMANDS.items()}
+    assert found[FEW] == found[MANY]
+    past = f"GET /{BOARD}/models/iris-model/releases"
+    assert [found[MANY][name].get(past, 0) for name in COMMANDS if name.startswith("rollback")] == [0, 1, 1, 2]
+    assert any(path.endswith("/hitlDetails") for path in found[MANY]["approve"])
+
+
+def test_a_release_is_found_by_its_version_and_by_its_package(airflow, world):
+    with world:
+        world.model("iris-model")
+        world.model("other")
+        for number in (1, 11, 12):
+            for model in ("iris-model", "other"):
+                world.run(model, f"run-{number}", "success", RELEASED, results(model, number))
+    for package in ("1", arn("iris-model", 1)):
+        page = airflow.board("models/iris-model/releases", package=package)
+        assert ([one["run_id"] for one in page["releases"]], page["total"]) == (["run-1"], 1)
+    assert airflow.board("models/iris-model/releases", package=arn("other", 1))["releases"] == []
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are(airflow, world, monkeypatch):
+    with world:
+        world.model("iris-model")
+        for number in (1, 2, 3):
+            world.run("iris-model", f"run-{number}", "success", RELEASED, results("iris-model", number))
+    for wanted in ("4", "v4", "last", arn("iris-model", 4)):
+        with pytest.raises(CommandError) as refused:
+            rollback._release(airflow, "iris-model", wanted)
+        assert refused.value.why == f"expected previous or one of the versions 3, 2, 1, found {wanted}"
+    monkeypatch.setattr(rollback, "_PAGE", 2)
+    with pytest.raises(CommandError, match="versions 3, 2 or an older one, found 4"):
+        rollback._release(airflow, "iris-model", "4")
