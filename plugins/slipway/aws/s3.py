@@ -205,6 +205,23 @@ class S3Hook(AwsHook):
             ]
 
     @patient
+    def page(self, bucket: str, prefix: str, after: str) -> tuple[list[StoredObject], bool]:
+        """List a page of the objects that exist now, in the order of their keys.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+
+        :param bucket: the bucket
+        :param prefix: what the keys begin with
+        :param after: what all of them come after; not necessarily a key
+        :returns: the objects, and whether there are more
+        :raises slipway.errors.AwsError: when the call fails
+        """
+        with aws_call("list the objects", uri(bucket, prefix)):
+            answer = self.conn.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+        found = [StoredObject(one["Key"], one["Size"], one["LastModified"]) for one in answer.get("Contents", ())]
+        return found, bool(found) and answer["IsTruncated"]
+
+    @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects; in a versioned bucket they become noncurrent, and its lifecycle rules remove them later.
 

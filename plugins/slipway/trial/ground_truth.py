@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from slipway.aws.patience import patient
@@ -136,7 +137,7 @@ def _records(lines: Iterable[str], where: str, read: Any) -> Iterator[tuple[str,
             ) from error
 
 
-# A trial is judged by at most so many objects; the first ones of each hour are a good sample.
+# A trial is judged by at most so many objects of each kind; its first ones are a good sample.
 _MAX_OBJECTS = 2000
 _MAX_BYTES = 64 * 2**20
 
@@ -150,11 +151,10 @@ class GroundTruth(S3Store):
         capture_uri: str,
         truth_uri: str,
         endpoint_name: str,
-        variant: str,
         span: tuple[float, float],
-        answers: Answers,
-    ) -> Hits:
-        """Count the correct answers of one variant.
+        answers: Mapping[str, Answers],
+    ) -> dict[str, Hits]:
+        """Count the correct answers of some variants.
 
         Captures are below ``ENDPOINT/VARIANT/yyyy/mm/dd/hh`` of their destination, the truth is below
         ``yyyy/mm/dd/hh`` of its prefix, by the hour in which it became known.
@@ -164,31 +164,50 @@ class GroundTruth(S3Store):
         :param capture_uri: S3 URI of the endpoint's data capture
         :param truth_uri: S3 URI of the ground truth
         :param endpoint_name: the endpoint
-        :param variant: the variant
         :param span: when the answers were given, in seconds since the epoch
-        :param answers: what the variant answers
+        :param answers: what each variant answers
+        :returns: by variant
         :raises PermanentError: when an object has another layout
         :raises slipway.errors.AwsError: when a call fails
         """
         known: dict[str, str] = {}
         for where, lines in self._objects(truth_uri, span):
             known |= truths(lines, where)
+        return {
+            variant: compare(self._captured(f"{capture_uri.rstrip('/')}/{endpoint_name}/{variant}", span), known, kind)
+            if known
+            else Hits()
+            for variant, kind in answers.items()
+        }
+
+    def _captured(self, prefix_uri: str, span: tuple[float, float]) -> dict[str, Captured]:
         answered: dict[str, Captured] = {}
-        if known:
-            for where, lines in self._objects(f"{capture_uri.rstrip('/')}/{endpoint_name}/{variant}", span):
-                answered |= captured(lines, where, since=span[0])
-        return compare(answered, known, answers)
+        for where, lines in self._objects(prefix_uri, span):
+            answered |= captured(lines, where, since=span[0])
+        return answered
 
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
         bucket, prefix = bucket_and_key(prefix_uri)
-        left = _MAX_OBJECTS
-        for folder in hour_folders(prefix, *span):
-            found = self.s3.objects(bucket, folder)
-            keys = [one.key for one in found if one.size_bytes and is_data(one.key[len(folder) :])]
-            for key in keys[:left]:
-                data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
-                yield uri(bucket, key), _lines(data, uri(bucket, key))
-            left -= len(keys[:left])
+        for key in islice(self._keys(bucket, prefix, span), _MAX_OBJECTS):
+            data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
+            yield uri(bucket, key), _lines(data, uri(bucket, key))
+
+    def _keys(self, bucket: str, prefix: str, span: tuple[float, float]) -> Iterator[str]:
+        """List what is in the folders of the span's hours, by a call for each thousand objects and not for each hour.
+
+        The order of the keys is that of the hours.
+        """
+        folders = hour_folders(prefix, span[0], max(span))
+        first, last, hours = folders[0], folders[-1], frozenset(folders)
+        after, more = first, True
+        while more:
+            objects, more = self.s3.page(bucket, f"{prefix.rstrip('/')}/", after)
+            for one in objects:
+                after, folder = one.key, one.key[: len(first)]
+                if folder > last:
+                    return
+                if folder in hours and one.size_bytes and is_data(one.key[len(folder) :]):
+                    yield one.key
 
 
 def _lines(data: bytes, where: str) -> list[str]:

@@ -162,12 +162,8 @@ class TrialWatchOperator(StageMixin, BaseOperator):
             return figures
         where = resolve(prefix, self.model.aws_conn_id)
         answers = answers_of(containers(self.sagemaker, endpoint), self.s3)
-        hits = {
-            name: self.truth.hits(
-                capture, where, endpoint["EndpointName"], name, span, answers.get(name, Answers.UNKNOWN)
-            )
-            for name in figures
-        }
+        kinds = {name: answers.get(name, Answers.UNKNOWN) for name in figures}
+        hits = self.truth.hits(capture, where, endpoint["EndpointName"], span, kinds)
         return {
             name: replace(one, labelled=hits[name].labelled, right=hits[name].right) for name, one in figures.items()
         }

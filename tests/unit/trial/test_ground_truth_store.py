@@ -22,16 +22,18 @@ def truths():
     return GroundTruth(aws_conn_id=None, region_name="us-west-2")
 
 
-def hits(truths) -> Hits:
-    return truths.hits(
-        "s3://b-1/monitoring/prd", "s3://b-1/truth/", "iris-production", "model-b", (BEGAN, BEGAN + 60), Answers.UNKNOWN
-    )
+def hits(truths, minutes: int = 1) -> Hits:
+    """Those of one variant."""
+    span, kinds = (BEGAN, BEGAN + 60 * minutes), {"model-b": Answers.UNKNOWN}
+    return truths.hits("s3://b-1/monitoring/prd", "s3://b-1/truth/", "iris-production", span, kinds)["model-b"]
 
 
-def lists(stub, prefix, *keys) -> None:
+def lists(stub, first_hour, *keys, after: str | None = None, more: bool = False) -> None:
+    """Answer a listing that begins with an hour, or after a key."""
     now = datetime.now(UTC)
     found = {"Contents": [{"Key": key, "Size": 1, "LastModified": now} for key in keys]} if keys else {}
-    stub.add_response("list_objects_v2", found, {"Bucket": "b-1", "Prefix": prefix})
+    place = {"Bucket": "b-1", "Prefix": first_hour.removesuffix(HOUR), "StartAfter": after or first_hour}
+    stub.add_response("list_objects_v2", found | {"IsTruncated": more}, place)
 
 
 def holds(stub, key, *lines) -> None:
@@ -77,3 +79,27 @@ def test_what_is_not_text_fails_once_by_its_key(truths):
     stub.add_response("get_object", {"Body": io.BytesIO(b"\xff\xfe{"), "ContentLength": 3})
     with pytest.raises(PermanentError, match=rf"s3://b-1/{key}.*not UTF-8 text"):
         hits(truths)
+
+
+def test_of_all_hours_those_of_the_trial_are_read_page_by_page(truths):
+    stub, next_hour = stubbed(truths.s3, "s3"), "truth/2026/05/03/00/"
+    first = [f"truth/{HOUR}x.jsonl", f"truth/{HOUR}y/z.jsonl"]
+    lists(stub, f"truth/{HOUR}", *first, "truth/2026/05/03/00.jsonl", more=True)
+    for number, key in enumerate(first):
+        holds(stub, key, truth(str(number), "1"))
+    after = [f"{next_hour}x.jsonl", "truth/2026/05/03/01/x.jsonl", "truth/README"]
+    lists(stub, f"truth/{HOUR}", *after, after="truth/2026/05/03/00.jsonl", more=True)
+    holds(stub, after[0], truth("2", "1"))
+    lists(stub, CAPTURED, f"{CAPTURED}k.jsonl")
+    holds(stub, f"{CAPTURED}k.jsonl", *(capture(str(number), "1") for number in range(3)))
+    assert hits(truths, minutes=60) == Hits(3, 3)
+    stub.assert_no_pending_responses()
+
+
+def test_the_clock_of_another_worker_may_be_behind(truths):
+    stub = stubbed(truths.s3, "s3")
+    lists(stub, f"truth/{HOUR}", f"truth/{HOUR}x.jsonl")
+    holds(stub, f"truth/{HOUR}x.jsonl", truth("a", "1"))
+    lists(stub, CAPTURED)
+    assert hits(truths, minutes=-11) == Hits()
+    stub.assert_no_pending_responses()
