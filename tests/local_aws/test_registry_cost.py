@@ -13,20 +13,28 @@ from slipway import names
 from slipway.approval import asking
 from slipway.approval.approve import HumanApprovalSensor
 from slipway.aws.s3 import S3Hook
+from slipway.deployment.parameters import MODEL_PACKAGE_ARN
 from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
+from slipway.model.trial import Trial
 from slipway.plan import ReleasePlan
+from slipway.quality.endpoint import EndpointTestOperator
+from slipway.quality.evaluate import EvaluateOperator
 from slipway.registry import hook
 from slipway.registry.finding import package_of_artefact
 from slipway.registry.hook import ModelRegistryHook
 from slipway.registry.metadata import DIGEST, REVISION
 from slipway.registry.register import RegisterModelOperator
 from slipway.source.versions import S3Versions
+from slipway.states import Environment
 from tests.local_aws.hooks import lead_hooks_to
 from tests.local_aws.sagemaker_cases import IMAGE
+from tests.unit.quality.test_endpoint import LeavesAllToBoto3, SageMaker
+from tests.unit.quality.test_endpoint import model as endpoint_model
 from tests.unit.releases import DIGEST as ZIP_DIGEST
 from tests.unit.releases import TRAINED, release_plan
 from tests.unit.request_samples import iris_model
 from tests.unit.scripted_aws import MemoryStore
+from tests.unit.stage_runs import with_gate
 from tests.unit.task_runs import context
 
 pytestmark = pytest.mark.local_aws
@@ -47,7 +55,7 @@ class Group:
         client = aws.client("sagemaker")
         for number in range(size):
             arn = client.create_model_package(**self.package(f"{number:032x}"))["ModelPackageArn"]
-        self.newest = client.describe_model_package(ModelPackageName=arn)["CreationTime"]
+        self.newest_arn, self.newest = arn, client.describe_model_package(ModelPackageName=arn)["CreationTime"]
         self.plan = self.begin()
         # S3's times have whole seconds.
         while self.plan.began <= self.newest:
@@ -163,6 +171,68 @@ def test_the_package_of_an_old_artefact_is_found_by_when_the_artefact_was_writte
         )
         assert found[0]["ModelPackageArn"] == group.first_arn
         assert calls == ["HeadObject", "ListModelPackages", "DescribeModelPackage"]
+
+
+@pytest.mark.parametrize("on_trial", [False, True])
+def test_the_look_at_the_live_model_asks_as_much_in_any_group(groups, on_trial):
+    """Beside a model on trial the live one, of which only the artefact is known, may be the first of the group."""
+    found, asked = {}, {}
+    for name, group in groups.items():
+        first = names.artefact_key("iris-model", group.first.revision_id)
+        outputs = {MODEL_PACKAGE_ARN: group.newest_arn}
+        if on_trial:
+            outputs |= {"ModelADataUrl": f"s3://{BUCKET}/{first}", "ModelBDataUrl": f"s3://{BUCKET}/{TRAINED_KEY}"}
+        model = iris_model().model_copy(update={"trial": Trial() if on_trial else None})
+        evaluate = EvaluateOperator(task_id="evaluate", model=model)
+        # A stack is described by its name.
+        evaluate.cloudformation = SimpleNamespace(
+            describe_stack=lambda stack, outputs=outputs: SimpleNamespace(outputs=outputs)
+        )
+        run = context({"process_request": group.plan.to_xcom(), "train": TRAINED})
+        asked[name] = group.calls(
+            lambda evaluate=evaluate, run=run, name=name: found.update({name: evaluate.execute(run)})
+        )
+        assert found[name]["live"]["model_package_arn"] == (group.first_arn if on_trial else group.newest_arn)
+    assert asked["young"] == asked["old"]
+    looked_up = ["HeadObject", "ListModelPackages", "DescribeModelPackage"] if on_trial else []
+    assert asked["old"] == [*looked_up, "DescribeModelPackage"]
+
+
+def test_the_test_of_an_endpoint_asks_as_much_in_any_group_and_of_any_folder_of_rows(groups, local_aws):
+    s3, asked = local_aws.client("s3"), {}
+    for name, group in groups.items():
+        for number in range(SIZES[name]):
+            s3.put_object(Bucket=BUCKET, Key=f"rows/{name}/{number:02}.csv", Body=b"0,1,1\n1,2,2\n" * 5)
+        arn = group.register(group.plan)
+        artefact = f"s3://{BUCKET}/{names.artefact_key('iris-model', group.plan.revision_id)}"
+        sections = {"champion": {"not_worse_than": 0.1}}
+        test = EndpointTestOperator(
+            task_id="test_dev",
+            model=endpoint_model(sections, data=f"s3://{BUCKET}/rows/{name}/", max_rows=8),
+            environment=Environment.DEVELOPMENT,
+        )
+        test.hook, test.light = SageMaker(data=artefact, live="InService"), LeavesAllToBoto3()
+        # It costs the same for each stack: tests/cfn/test_drift.py.
+        test.compare_stack = lambda stack, aws_conn_id: []
+        small_pages(test.held_out)
+        outputs = {"EndpointConfigName": "ours", "Revision": group.plan.revision_id}
+        xcoms = {"register": {"model_package_arn": arn}, "deploy_dev": {"outputs": outputs}}
+        run = context({"process_request": group.plan.to_xcom(), **xcoms})
+        calls = group.calls(lambda test=test, run=run: with_gate(test).execute(run))
+        # Asked by whichever hook is the first in a minute.
+        asked[name] = [call for call in calls if call != "GetCallerIdentity"]
+        assert test.hook.asked.count(("iris-model-production", "model-a")) == 8
+    assert asked["young"] == asked["old"]
+    # What was found beside the live model is kept on the package.
+    kept = ["DescribeModelPackage", "UpdateModelPackage"]
+    assert asked["old"] == ["DescribeModelPackage", "ListObjectsV2", "GetObject", *kept]
+
+
+def small_pages(hook) -> None:
+    """Let a hook's listings have fewer keys on a page than there are."""
+    hook.conn.meta.events.register(
+        "provide-client-params.s3.ListObjectsV2", lambda params, **_: {**params, "MaxKeys": 10}
+    )
 
 
 def test_an_artefact_that_was_overwritten_is_found_without_describing_the_others(groups):
