@@ -2,6 +2,8 @@
 
 import json
 import urllib.request
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
@@ -155,6 +157,49 @@ def test_a_template_that_nobody_has_uploaded_is_not_deployed(aws, tmp_path):
     # The operator has not uploaded the template.
     written = aws.ledger(service="s3", operation="PutObject")
     assert sum(deployment.name in str(call["resource"]) for call in written) == 1
+
+
+# They are called until a state has come.
+POLLED = ("DescribeStacks", "DescribeChangeSet")
+
+
+def test_a_deployment_asks_as_much_of_a_stack_that_was_changed_often(aws, tmp_path):
+    """One that goes through, one that changes nothing, one that fails and reads why, and attempts at it."""
+    deployment, bucket, changes, spent = Deployment(tmp_path).write(template()), unique("taken"), 0, {}
+    aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=REGION)
+    deployment.run(unique("topic"))
+
+    def calls(topic: str) -> Counter:
+        since = len(aws.asked())
+        with suppress(StackFailed):
+            deployment.run(topic)
+        return Counter(call["operation"] for call in aws.asked()[since:])
+
+    for age in (2, 30):
+        while changes < age:
+            tags = [{"Key": key, "Value": value} for key, value in OWNER.items()]
+            aws.deploy(
+                deployment.name,
+                template(),
+                Parameters=[{"ParameterKey": "Name", "ParameterValue": unique("topic")}],
+                Tags=tags,
+            )
+            changes += 1
+        topic = unique("topic")
+        made = [calls(topic), calls(topic)]
+        deployment.write(template(Mine=taken_bucket(bucket)))
+        made += [calls(topic) for _ in range(4)]
+        deployment.write(template())
+        # The names of change sets of one content are numbered, and the execution of one deletes the others.
+        assert all(one["DescribeChangeSet"] <= 5 for one in made)
+        spent[age] = [{name: count for name, count in one.items() if name not in POLLED} for one in made]
+    assert spent[2] == spent[30]
+    changed, unchanged, failed, *again = spent[30]
+    assert changed == {"CreateChangeSet": 1, "ExecuteChangeSet": 1}
+    assert unchanged == {"CreateChangeSet": 1, "DeleteChangeSet": 1}
+    # What CloudFormation finds wrong before it changes a resource is in no event of the stack.
+    assert failed == {**changed, "DescribeStackEvents": 1, "DescribeEvents": 1}
+    assert again == [failed] * 3
 
 
 class Dying:
