@@ -44,7 +44,7 @@ class Received:
         self._lock = threading.Lock()
         self._series: dict[str, dict[Labels, Series]] = {}
         self.problems: list[str] = []
-        self.requests = 0
+        self.requests = self.points = 0
 
     def take(self, request: ExportMetricsServiceRequest) -> None:
         """Add what one request says about Slipway's metrics; Airflow's own are passed over."""
@@ -65,6 +65,7 @@ class Received:
         data = getattr(sent, what)
         if metric.kind is not Kind.GAUGE and data.aggregation_temporality != AGGREGATION_TEMPORALITY_DELTA:
             self.problems.append(f"{sent.name} is no delta: the sums of two processes would replace each other")
+        self.points += len(data.data_points)
         for point in data.data_points:
             self._add_point(metric, point)
 

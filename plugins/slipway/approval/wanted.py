@@ -62,9 +62,9 @@ def tell_wanted(
     stage = rules.open_stage(question.approvals)
     told = send(Notice.WANTED, f"{question.at}/{stage and stage.name}")
     if time.time() < half_time:
-        return half_time if told else min(half_time, retry_at())
+        return half_time if told else min(half_time, retry_at(question.at))
     told = send(Notice.REMINDER, f"{question.at}") and told
-    return None if told else retry_at()
+    return None if told else retry_at(half_time)
 
 
 def utc(seconds: float) -> str:

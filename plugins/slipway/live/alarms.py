@@ -122,7 +122,8 @@ def untold(stored: Any, told: Any, now_firing: Iterable[Firing]) -> list[Firing]
     :param now_firing: those that fire now
     """
     every = {one.key: one for one in (*_untold(stored), *now_firing)}
-    return [one for key, one in every.items() if key not in _told(told)][:_UNTOLD_LIMIT]
+    known = frozenset(_told(told))
+    return [one for key, one in every.items() if key not in known][:_UNTOLD_LIMIT]
 
 
 def untold_json(alarms: Iterable[Firing]) -> dict[str, Any]:

@@ -126,7 +126,10 @@ class LiveWatcherTrigger(WatcherTrigger):
         """Store the alarms that people must be told of."""
         before = await store.aget(UNTOLD)
         now_firing = [one for one in firing(seen.firing, seen.snapshot) if one.model in self.notified]
-        alarms = untold(before, await store.aget(TOLD), now_firing)
+        alarms = untold(before, None, now_firing)
+        if alarms:
+            # It has an entry for each alarm that was ever told, and most looks find none to tell.
+            alarms = untold(before, await store.aget(TOLD), now_firing)
         after = untold_json(alarms)
         if after != (before or untold_json(())):
             await store.aset(UNTOLD, after)

@@ -1,5 +1,7 @@
 """News of alarms: what a message says, and who is told when."""
 
+import json
+
 from slipway.aws.endpoint_metrics import AlarmState
 from slipway.live.alarms import TOLD, UNTOLD, Firing, firing, tell, untold, untold_json
 from slipway.live.snapshot import Snapshot
@@ -73,6 +75,18 @@ def test_many_alarms_at_once_are_told_in_turns():
         store.set(UNTOLD, untold_json(waiting))
         tell(store, sent, last_try=False)
     assert len({one.key for one in sent.messages}) == len(sent.messages) == 100
+
+
+def test_an_alarm_costs_the_same_however_many_were_told_and_the_store_does_not_grow_for_ever():
+    spent = {}
+    for told in (2, 5000):
+        keys = [f"{number:016}" for number in range(told)]
+        store = MemoryStore(**{UNTOLD: untold_json(fires(alarm())), TOLD: {"keys": keys}})
+        tell(store, Sent(), last_try=False)
+        spent[told] = store.writes
+        assert untold(store.get(UNTOLD), store.get(TOLD), fires(alarm())) == []
+    assert spent == {2: 1, 5000: 1}
+    assert len(json.dumps(store.get(TOLD))) < 2**16
 
 
 def test_what_cannot_be_read_is_replaced():

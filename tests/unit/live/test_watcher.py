@@ -42,11 +42,16 @@ class Scripted(LiveWatcherTrigger):
 
 
 class Recording(MemoryStore):
-    """A state store that remembers what was written."""
+    """A state store that remembers what was read and written."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.read: list[str] = []
         self.written: list[str] = []
+
+    def get(self, key, default=None):
+        self.read.append(key)
+        return super().get(key, default)
 
     def set(self, key, value, *, retention=None):
         super().set(key, value, retention=retention)
@@ -248,6 +253,17 @@ def test_an_alarm_is_announced_until_it_is_told_and_again_when_it_fires_again():
     assert watch(store, alarming(), quiet).waiting == [[], []]
     ((again,),) = watch(store, alarming(since="2026-11-29T12:01:00+00:00")).waiting
     assert again != first[0]
+
+
+@pytest.mark.parametrize("told", [2, 3000])
+def test_a_look_that_finds_no_alarm_to_tell_does_not_read_those_that_were(told):
+    store = Recording()
+    store.set(TOLD, {"keys": [f"{number:016}" for number in range(told)]})
+    quiet = Seen(Snapshot.of([endpoint("m")]))
+    watch(store, quiet, quiet)
+    assert TOLD not in store.read
+    watch(store, alarming(), quiet)
+    assert store.read.count(TOLD) == 2
 
 
 def test_an_alarm_of_a_model_without_notifiers_starts_nothing():

@@ -45,6 +45,20 @@ def test_what_was_sent_is_not_sent_again(received):
     assert received.values(ORPHANED_JOBS) == {("iris-model", "training"): 3}
 
 
+def test_a_process_sends_one_request_however_much_it_has_recorded_and_only_what_is_new(received):
+    sent = []
+    for count in (2, 20):
+        for number in range(count):
+            record(ORPHANED_JOBS, 1, model=f"model-{number}", kind="training")
+            record(STAGE_DURATION, 1, **STAGE | {"model": f"model-{number}"})
+        flush()
+        sent.append((received.requests, received.points))
+    assert sent == [(1, 2 * 2), (2, 2 * 2 + 2 * 20)]
+    record(ORPHANED_JOBS, 1, model="model-0", kind="training")
+    flush()
+    assert (received.requests, received.points) == (3, sent[-1][1] + 1)
+
+
 def test_nothing_is_sent_where_nothing_was_recorded(received):
     flush()
     assert received.requests == 0
