@@ -39,6 +39,16 @@ class Topic:
         self.published.append((topic, message))
 
 
+class CountingStore(MemoryStore):
+    """A task's state store that counts what is read."""
+
+    reads = 0
+
+    def get(self, key, default=None):
+        self.reads += 1
+        return super().get(key, default)
+
+
 @pytest.fixture
 def topic(monkeypatch):
     made = Topic()
@@ -72,6 +82,15 @@ def test_one_channel_that_fails_is_tried_again_and_the_others_are_not(topic, cap
     topic.broken = False
     assert send(notices, store)
     assert (len(topic.published), len(Remembering.said), len(store.get(TOLD))) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("earlier", [2, 200])
+def test_a_message_costs_the_same_however_many_the_task_has_sent(topic, earlier):
+    store = CountingStore(**{TOLD: [f"arn:topic/{number}" for number in range(earlier)]})
+    assert send(Notices("arn:topic", ((NOTIFIER, {"to": "a"}),)), store)
+    assert send(Notices("arn:topic", ((NOTIFIER, {"to": "a"}),)), store)
+    # Of the second time only that it was sent is read.
+    assert (store.reads, store.writes, len(topic.published)) == (2, 2, 1)
 
 
 def test_nobody_to_tell_is_no_failure():
