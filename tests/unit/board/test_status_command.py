@@ -156,8 +156,8 @@ def test_a_command_asks_the_same_of_a_model_with_few_releases_and_of_one_with_ma
                 world.run("iris-model", f"run-{number}", "success", EVERY_STAGE, results("iris-model", number))
                 world.decided("approve", **DECISION)
         asked.newest = f"run-{size - 1}"
-        # The first request to a database has a statement of its own.
-        asked.board("releases")
+        # Airflow reads a DAG's team once a process.
+        asked.board("models/iris-model")
         found[size] = {name: asked.spent(command) for name, command in COMMANDS.items()}
     assert found[FEW] == found[MANY]
     past = f"GET /{BOARD}/models/iris-model/releases"
