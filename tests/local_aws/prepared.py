@@ -85,7 +85,7 @@ def _ask(**request: Any) -> Any:
 
 @cache
 def _parent() -> subprocess.Popen[str]:
-    command = [ROOT / ".venv-aws/bin/python", "-m", "tests.local_aws.prepared"]
+    command = [str(ROOT / ".venv-aws/bin/python"), "-m", "tests.local_aws.prepared"]
     parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     # It ends with its input.
     atexit.register(parent.communicate)
