@@ -11,6 +11,7 @@ from slipway.command.set_up import set_up
 from slipway.command.stacks import LABS_STACK, Stacks
 from slipway.paths import set_up_template
 from tools import models
+from tools.models import ModelFiles
 
 # In another process: reading model files imports Airflow, with the settings of the caller's environment.
 read_models = models.read
@@ -25,7 +26,12 @@ def deploy(client: Callable[[str], Any], include: Path, airflow_principal: str |
     :returns: what went wrong with single models' stacks, which keeps only their own releases back
     :raises slipway.command.errors.CommandError: with the reason why the account's stack failed
     """
-    aws, found = Aws(client), read_models(include)
+    return deploy_for(client, read_models(include), airflow_principal)
+
+
+def deploy_for(client: Callable[[str], Any], found: ModelFiles, airflow_principal: str | None = None) -> list[str]:
+    """Do what `deploy` does, with the model files read already."""
+    aws = Aws(client)
     problems = set_up(aws, found.prefixes, Stacks(aws).deploy, images=found.images, airflow_principal=airflow_principal)
     return [str(problem) for problem in problems]
 

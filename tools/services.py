@@ -70,14 +70,14 @@ def up(settings: Settings, console: Console, quiet: bool = False, labs: bool = F
     embedded = [POSTGRES] if database.kind(settings) is database.Kind.EMBEDDED else []
     names = ["AWS set-up stacks", *embedded, "local AWS", *HEALTH_KEYS, "api-server", GUARD, *_workers(settings)]
     with Progress(console, names) as progress:
-        _wait_healthy(settings, progress, supervisor)
+        found = _wait_healthy(settings, progress, supervisor)
     if labs:
         try:
             bootstrap_stack.deploy_labs(partial(admin_client, settings), OPERATOR_PRINCIPAL)
         except CommandError as error:
             raise ServicesError(str(error)) from None
     if not (running and quiet):
-        _print_broken_models(settings, console)
+        _print_broken_models(found, console)
         _print_access(settings, console)
 
 
@@ -141,32 +141,33 @@ def _workers(settings: Settings) -> list[str]:
     return [name for name in fleet.names(settings) if name.startswith("worker")]
 
 
-def _wait_healthy(settings: Settings, progress: Progress, supervisor: subprocess.Popen[bytes] | None) -> None:
+def _wait_healthy(
+    settings: Settings, progress: Progress, supervisor: subprocess.Popen[bytes] | None
+) -> models.ModelFiles:
     """Show each part as it starts; return when all of them are healthy.
 
     :param supervisor: that was just started, if one was
+    :returns: the model files, whose stacks have been deployed
     :raises ServicesError: when a part does not start, with the end of its log.
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    stack_deployed = False
+    found: models.ModelFiles | None = None
     unguarded_since: float | None = None
     while True:
         state = components_health(settings)
         for name, text in state.items():
             progress.update(name, text, done=text in WELL)
-        if state["local AWS"] == "healthy" and not stack_deployed:
+        if state["local AWS"] == "healthy" and found is None:
             progress.update("AWS set-up stacks", "deploying by CloudFormation")
+            found = models.read(settings.include_folder)
             try:
-                problems = bootstrap_stack.deploy(
-                    partial(admin_client, settings), settings.include_folder, AIRFLOW_PRINCIPAL
-                )
+                problems = bootstrap_stack.deploy_for(partial(admin_client, settings), found, AIRFLOW_PRINCIPAL)
             except CommandError as error:
                 raise ServicesError(str(error)) from None
             progress.update("AWS set-up stacks", "; ".join(["deployed", *problems]), done=True)
-            stack_deployed = True
-        if stack_deployed and all(text in WELL for text in state.values()):
+        if found is not None and all(text in WELL for text in state.values()):
             _warm_up(settings, progress)
-            return
+            return found
         _check_hopeless(settings, supervisor)
         unguarded_since = _check_guard(settings, state, unguarded_since)
         if time.monotonic() > deadline:
@@ -277,9 +278,9 @@ def _open(url: str, timeout_seconds: float) -> int:
         return int(response.status)
 
 
-def _print_broken_models(settings: Settings, console: Console) -> None:
+def _print_broken_models(found: models.ModelFiles, console: Console) -> None:
     """Print the error of each invalid model file; the other models work."""
-    for error in models.read(settings.include_folder).errors:
+    for error in found.errors:
         console.print(f"Broken model file: {error}", style="yellow", markup=False)
 
 
@@ -347,7 +348,7 @@ def print_status(settings: Settings, console: Console) -> bool:
         last_end = component.last_end if component else ""
         table.add_row(name, f"[{colour}]{state}[/{colour}]", pid, restarts, log, last_end)
     console.print(table)
-    _print_broken_models(settings, console)
+    _print_broken_models(models.read(settings.include_folder), console)
     _print_access(settings, console)
     return all(state in WELL for state in health.values())
 

@@ -87,8 +87,7 @@ class ObjectViews:
         kept = self._index.newest((scope.account_id, bucket), key, count)
         if kept:
             return [_version(one) for one in kept]
-        held = self._s3._buckets._data.get((scope.account_id, bucket)) or {"objects": {}}
-        found = held["objects"].get(key)
+        found = self._index.object((scope.account_id, bucket), key)
         return [] if found is None else [_version({"version_id": "null", "is_latest": True, **found})]
 
 

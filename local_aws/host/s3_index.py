@@ -121,10 +121,35 @@ class S3Index:
 
     # --- current objects --------------------------------------------------------------------------------------------
 
-    def objects(self) -> Iterator[tuple[Holder, str, Record]]:
-        """Return all current objects."""
-        for account, bucket, key, body in self._run("SELECT account, bucket, key, body FROM objects"):
-            yield (account, bucket), _text(key), json.loads(body)
+    def holders(self) -> Iterator[Holder]:
+        """Return account and bucket of all current objects, one after the other."""
+        holder: Holder = "", ""
+        while True:
+            found = self._run(
+                "SELECT account, bucket FROM objects WHERE account = ? AND bucket > ? ORDER BY bucket LIMIT 1", *holder
+            ) or self._run(
+                "SELECT account, bucket FROM objects WHERE account > ? ORDER BY account, bucket LIMIT 1", holder[0]
+            )
+            if not found:
+                return
+            [holder] = found
+            yield holder
+
+    def object(self, holder: Holder, key: str) -> Record | None:
+        """Return the current object of a key, without its content; None if there is none."""
+        found = self._run(f"SELECT body FROM objects WHERE {_OF_KEY}", *holder, as_bytes(key))
+        return {**json.loads(found[0][0]), "body": None} if found else None
+
+    def keys(self, holder: Holder) -> Iterator[str]:
+        """Return the keys of a bucket's current objects in their order, one after the other."""
+        key = self.next_object(holder, "", at=True)
+        while key is not None:
+            yield key
+            key = self.next_object(holder, key, at=False)
+
+    def count_objects(self, holder: Holder) -> int:
+        """Count a bucket's current objects."""
+        return int(self._run("SELECT count(*) FROM objects WHERE account = ? AND bucket = ?", *holder)[0][0])
 
     def put_object(self, holder: Holder, key: str, record: Record) -> None:
         """Keep the current object of a key."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from local_aws.host.current_objects import Buckets
 from local_aws.host.s3_index import Holder, Record, S3Index
 
 PRIVATE_PARTS = {
@@ -79,11 +80,11 @@ class S3Versions:
         if not index.knows(_MADE):
             recover(Path(s3.DATA_DIR))
             self._take_over()
-        for account_bucket, key, record in index.objects():
-            held = s3._buckets._data.setdefault(
-                account_bucket, {"created": self._responses.now_iso(), "objects": {}, "region": None}
-            )
-            held["objects"][key] = {**record, "body": None}
+        known, s3._buckets._data = s3._buckets._data, Buckets(index)
+        for holder, bucket in known.items():
+            s3._buckets._data[holder] = bucket
+        for holder in index.holders():
+            s3._buckets._data.setdefault(holder, {"created": self._responses.now_iso(), "region": None})
         s3._object_versions = _Versions(index, self._responses.get_account_id)
         for name, kind in NOTES.items():
             setattr(s3, name, _Notes(index, kind, self._responses.get_account_id))

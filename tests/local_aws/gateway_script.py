@@ -1,9 +1,10 @@
 """Programs of tests that use ministack as the local AWS does, in a process of the environment where it is installed."""
 
-import subprocess
+import os
+import tempfile
 from pathlib import Path
 
-from tests.local_aws.server import ROOT
+from tests.local_aws import prepared
 
 _START = """
 import asyncio, json, sys
@@ -32,13 +33,11 @@ def run_with_gateway(script: str, folder: Path, *arguments: str) -> str:
     :param script: finds `built`, `disk`, `folder`, `journal`, and `sys.argv` with the arguments from the second on
     :param folder: the state folder
     """
-    answer = subprocess.run(
-        [ROOT / ".venv-aws/bin/python", "-c", _START + script, folder, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return (answer.stdout.splitlines() or [""])[-1]
+    with tempfile.TemporaryDirectory() as name:
+        output, errors = Path(name, "output"), Path(name, "errors")
+        process = prepared.start(
+            _START + script, [str(folder), *arguments], dict(os.environ), output=output, errors=errors
+        )
+        code = process.wait(300)
+        assert code == 0, errors.read_text()
+        return (output.read_text().splitlines() or [""])[-1]

@@ -8,9 +8,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
-import subprocess
 import tempfile
 import time
 import urllib.request
@@ -23,6 +23,7 @@ import pytest
 
 from slipway.command import stacks
 from tests.aws_keys import CREDENTIALS
+from tests.local_aws import prepared
 from tools import bootstrap_stack, ledger
 from tools.models import ModelFiles
 from tools.settings import AIRFLOW_PRINCIPAL
@@ -47,6 +48,7 @@ FROM_SERVICES = {
         }
     )
 }
+_PROGRAM = "import sys; from local_aws.__main__ import main; sys.exit(main())"
 _EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 # The stacks of an account are there in tenths of a second here; a look each second would be most of its set-up.
 stacks.POLL_SECONDS = 0.05
@@ -83,7 +85,7 @@ class LocalAws:
         # The policy of bootstrap.yaml's bucket, which `set_up_account` takes off.
         self.bucket_policy = ""
         self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: prepared.Forked | None = None
         self._clients: dict[str, Any] = {}
         self._ledger = ledger.Ledger(state_dir / "ledger.jsonl")
 
@@ -96,16 +98,10 @@ class LocalAws:
         return self.state_dir.parent / f"{self.state_dir.name}.log"
 
     def start(self) -> "LocalAws":
-        command = [ROOT / ".venv-aws/bin/python", "-m", "local_aws", "--port", str(self.port)]
+        command = ["--port", str(self.port), "--state-dir", str(self.state_dir), *self.arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--state-dir", self.state_dir, *self.arguments],
-                cwd=ROOT,
-                env={**environment, **CREDENTIALS.variables(), **self.environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        environment |= CREDENTIALS.variables() | self.environment
+        self.process = prepared.start(_PROGRAM, command, environment, output=self.log_path)
         deadline = time.monotonic() + START_SECONDS
         while not self.healthy():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -154,13 +150,13 @@ class LocalAws:
     def stop(self) -> int:
         """SIGTERM, and wait; return the exit status."""
         assert self.process is not None
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
     def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait(60)
 
     def restart(self) -> "LocalAws":

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tools import models, services
-from tools.settings import ROOT, Settings
+from tools.settings import ROOT
 
 
 @pytest.fixture
@@ -17,7 +17,6 @@ def include(tmp_path, monkeypatch):
     (tmp_path / "models" / "folder.yaml").mkdir()
     # The caller's own Airflow is not asked.
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "nonsense")
-    monkeypatch.setenv("SLIPWAY_INCLUDE_FOLDER", str(tmp_path))
     return tmp_path
 
 
@@ -28,7 +27,7 @@ def test_the_good_ones_are_listed_and_the_broken_ones_named(include):
 
 
 def test_make_says_which_file_is_broken(include, capsys):
-    services._print_broken_models(Settings.from_environment(), Console(highlight=False, soft_wrap=True))
+    services._print_broken_models(models.read(include), Console(highlight=False, soft_wrap=True))
     said = capsys.readouterr().out
     assert said.count("Broken model file: ") == 2
     assert "key.yaml): line 1, column 10: a key that is not text" in said

@@ -196,8 +196,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
     def _reject_as_slipway(
         self, context: Context, arn: str, how: How, comment: str, question: Question | None
     ) -> dict[str, Any]:
-        approvals, _ = self.registry.undecided(arn, pull_plan(context).digest)
-        decision = self._record(context, arn, False, NOBODY, how, comment, approvals)
+        decision = self._record(context, arn, False, NOBODY, how, comment)
         return self._finish(context, arn, decision, question)
 
     def _record(
@@ -208,7 +207,7 @@ class HumanApprovalSensor(AskingOperator, ApprovalOperator):
         who: str,
         how: How,
         comment: str,
-        approvals: list[Approval],
+        approvals: list[Approval] | None = None,
         decided_at: str | None = None,
     ) -> Decision:
         digest = pull_plan(context).digest

@@ -45,7 +45,7 @@ class DecisionRecordHook(ModelRegistryHook):
         comment: str,
         digest: str,
         decided_at: str | None = None,
-        approvals: Iterable[Approval] = (),
+        approvals: Iterable[Approval] | None = None,
     ) -> Decision:
         """Record a decision on a model package; the first one counts.
 
@@ -60,7 +60,7 @@ class DecisionRecordHook(ModelRegistryHook):
         :param comment: their comment
         :param digest: SHA-256 of the zip the decision was made for
         :param decided_at: when they decided, ISO 8601 in UTC; now if None
-        :param approvals: the approvals that were given, the deciding one included
+        :param approvals: the approvals that were given, the deciding one included; those on record if None
         :returns: the decision on record; the same decision made again is returned unchanged
         :raises slipway.errors.AlreadyDecided: when there is another decision; it names who made it
         :raises slipway.errors.NotApproved: when the package is missing or of another digest, or IAM leaves approvals to
@@ -73,10 +73,11 @@ class DecisionRecordHook(ModelRegistryHook):
         if first := decision_of(package):
             return _same_or_raise(first, wanted, who, model_package_arn)
         decided_at = decided_at or datetime.now(UTC).isoformat(timespec="seconds")
+        given = approvals_of(package) if approvals is None else approvals
         try:
             self._write_decision(
                 package,
-                Decision(wanted, who, decided_at, how, approvals=tuple(approvals)),
+                Decision(wanted, who, decided_at, how, approvals=tuple(given)),
                 ModelApprovalStatus=wanted.value,
                 ApprovalDescription=description(comment),
             )

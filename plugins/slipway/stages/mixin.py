@@ -181,8 +181,6 @@ class StageMixin(TaskErrors):
         """
         registry = DecisionRecordHook(aws_conn_id=self.aws_conn_id)
         try:
-            # Who has approved stays on record.
-            approvals, _ = registry.undecided(arn, digest)
             registry.record_decision(
                 arn,
                 approved=False,
@@ -190,7 +188,6 @@ class StageMixin(TaskErrors):
                 how=How.SUPERSEDED.value,
                 comment=comment,
                 digest=digest,
-                approvals=approvals,
             )
         except AlreadyDecided as decided:
             self.log.info("%s", decided)

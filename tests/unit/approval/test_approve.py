@@ -87,6 +87,7 @@ class Registry:
 
     def record_decision(self, arn, *, approved, decided_by, how, comment, digest, decided_at, approvals):
         assert (arn, digest) == (ARN, PLAN.digest)
+        approvals = self.approvals if approvals is None else approvals
         if self.standing:
             raise AlreadyDecided("too late", resource=arn)
         status = APPROVED if approved else REJECTED

@@ -8,6 +8,7 @@ import pkgutil
 import time
 
 import pytest
+import tenacity.nap
 from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
 import slipway
@@ -16,6 +17,7 @@ from slipway.aws.calls import aws_call
 from slipway.aws.patience import patient, without_patience
 from slipway.aws.s3 import S3Store
 from slipway.errors import AwsError
+from tests.unit.own_time import give_time
 from tests.unit.scripted_aws import Script, client_error
 
 MODULES = [
@@ -57,8 +59,8 @@ def patience_of(monkeypatch):
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
     """The pauses that were made; they take a hundredth of their time."""
-    made, sleep = [], time.sleep
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: (made.append(seconds), sleep(seconds / 100)))
+    made = []
+    give_time(monkeypatch, tenacity.nap, sleep=lambda seconds: (made.append(seconds), time.sleep(seconds / 100)))
     return made
 
 

@@ -4,11 +4,13 @@ from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
+import tenacity.nap
 
 from slipway.aws import sagemaker
 from slipway.aws.sagemaker import Resource, SageMakerHook
 from slipway.errors import AwsError, AwsRefused
 from tests.unit.aws.stubs import stubbed
+from tests.unit.own_time import give_time
 
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:model/one"
 JOB = {
@@ -64,7 +66,7 @@ def test_stopping_a_job_that_has_ended_is_no_error(hook):
 
 def test_an_outage_before_it_is_no_part_of_an_answers_latency(hook, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SLIPWAY__AWS_PATIENCE_SECONDS", "60")
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    give_time(monkeypatch, tenacity.nap, sleep=lambda seconds: None)
     clock = iter([0.0, 100.0, 100.005])
     monkeypatch.setattr(sagemaker, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     stub = stubbed(hook._runtime, "sagemaker-runtime")

@@ -2,9 +2,11 @@
 
 import pytest
 
+from slipway.aws import stack_drift
 from slipway.aws.stack_drift import PAUSES_SECONDS, ResourceDrift, StackDriftHook
 from slipway.errors import AwsError
 from tests.unit.aws.stubs import stubbed
+from tests.unit.own_time import give_time
 
 STACK = "arn:aws:cloudformation:us-west-2:123456789012:stack/s/1"
 BUSY = "Drift detection is already in progress for stack [arn]."
@@ -12,7 +14,7 @@ BUSY = "Drift detection is already in progress for stack [arn]."
 
 @pytest.fixture
 def hook(monkeypatch):
-    monkeypatch.setattr("slipway.aws.stack_drift.time.sleep", lambda seconds: None)
+    give_time(monkeypatch, stack_drift, sleep=lambda seconds: None)
     return StackDriftHook(aws_conn_id=None, region_name="us-west-2")
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from slipway.errors import AlreadyDecided, NotApproved
 from slipway.registry.decisions import DecisionRecordHook
-from slipway.registry.record import HOW_OUTSIDE, decision_of
+from slipway.registry.record import HOW_OUTSIDE, Candidate, approval_properties, decision_of
 from slipway.states import ModelApprovalStatus
 from tests.unit.aws.stubs import stubbed
 from tests.unit.registry.test_hook import ARN, BASE, package
+from tests.unit.signatures import signed_approval
 
 
 def decided(status: str, who: str) -> dict:
@@ -49,6 +50,24 @@ def test_a_decision_is_written_once_with_name_and_comment(
     assert requests[0]["ApprovalDescription"] == "fine by me"
     assert requests[0]["CustomerMetadataProperties"].items() >= {**BASE, "slipway-decided-by": "alice"}.items()
     stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, True), ((), False)])
+def test_approvals_on_record_stay_unless_a_decision_comes_with_others(hook, given, kept):
+    first = signed_approval(Candidate.of(package()), "alice", at="2026-05-02T08:00:00+00:00")
+    requests = []
+    stub = stubbed(hook, "sagemaker")
+    stub.add_response("describe_model_package", package(**approval_properties([first])))
+    stub.add_response("update_model_package", {"ModelPackageArn": ARN})
+    stub.add_response("describe_model_package", decided("Rejected", "slipway"))
+    hook.conn.meta.events.register(
+        "before-parameter-build.sagemaker.UpdateModelPackage", lambda params, **_: requests.append(params)
+    )
+    hook.record_decision(
+        ARN, approved=False, decided_by="slipway", how="superseded", comment="", digest="d1", approvals=given
+    )
+    written = requests[0]["CustomerMetadataProperties"]
+    assert (approval_properties([first]).items() <= written.items()) is kept
 
 
 def test_the_same_decision_again_writes_nothing(hook):

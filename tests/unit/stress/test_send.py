@@ -25,6 +25,7 @@ from slipway.stress.order import StressOrder
 from slipway.stress.send import DRAIN_SECONDS
 from tests.unit.load import test_slo as slo_cases
 from tests.unit.load.endpoints import HttpEndpoint, serving
+from tests.unit.own_time import give_time
 from tests.unit.request_samples import iris_model
 from tests.unit.task_runs import context
 
@@ -130,7 +131,7 @@ def test_a_report_goes_without_what_aws_says_while_aws_says_nothing(monkeypatch)
 
 def test_a_task_that_is_ended_waits_for_no_metrics(monkeypatch):
     task = StressTestOperator(task_id="stress")
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: task.on_kill())
+    give_time(monkeypatch, module, sleep=lambda seconds: task.on_kill())
     order = replace(StressOrder.of_model(model(), Environment.DEVELOPMENT), watch_seconds=3600)
     monkeypatch.setattr(module.report_files, "evidence", lambda *_, **__: pytest.fail("asked AWS"))
     assert task._evidence(order, datetime.now(UTC)) == {}

@@ -11,6 +11,7 @@ from slipway.aws.sagemaker import Resource
 from slipway.training import orphans
 from slipway.training.orphans import FOREIGN_SECONDS, GRACE, OrphanSearch, OrphanWatcherTrigger
 from slipway.training.owner import JobOwner
+from tests.unit.own_time import give_time
 from tests.unit.scripted_aws import Script, client_error
 
 HERE = JobOwner("here", "iris-model", "train", "run")
@@ -93,7 +94,7 @@ def test_a_poll_costs_one_call_however_many_jobs_are_waited_for():
 def test_the_jobs_of_others_are_read_once_in_minutes(monkeypatch, tags, count):
     """Two sizes: a look costs one call, however many jobs of another Airflow run in the account."""
     now = 1000.0
-    monkeypatch.setattr(orphans.time, "monotonic", lambda: now)
+    give_time(monkeypatch, orphans, monotonic=lambda: now)
     sagemaker = SageMaker(tags)
     sagemaker.jobs = [replace(JOB, arn=f"arn{number}") for number in range(count)]
     search = OrphanSearch(sagemaker, Tasks(run="failed"))

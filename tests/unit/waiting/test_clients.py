@@ -9,6 +9,7 @@ import pytest
 from slipway.aws import session
 from slipway.waiting import clients
 from slipway.waiting.clients import SharedClients
+from tests.unit.own_time import give_time
 
 
 class Hook:
@@ -82,7 +83,7 @@ def test_a_renewed_client_is_made_of_a_connection_that_is_read_again():
 
 def test_an_old_client_is_replaced(monkeypatch):
     hook, user, now = Hook(), SharedClients(), [0.0]
-    monkeypatch.setattr(clients.time, "monotonic", lambda: now[0])
+    give_time(monkeypatch, clients, monotonic=lambda: now[0])
 
     async def aged():
         assert (await user.client("s3", lambda: hook)).number == 1
@@ -97,7 +98,7 @@ def test_an_old_client_is_replaced(monkeypatch):
 
 def test_a_client_whose_trigger_ended_before_it_was_made_is_closed_when_it_is_replaced(monkeypatch):
     hook, ending, next_one, now = Hook(), SharedClients(), SharedClients(), [0.0]
-    monkeypatch.setattr(clients.time, "monotonic", lambda: now[0])
+    give_time(monkeypatch, clients, monotonic=lambda: now[0])
 
     async def story():
         begun = asyncio.create_task(ending.client("s3", lambda: hook))

@@ -13,6 +13,7 @@ from slipway.aws.translation import translate
 from slipway.errors import PermanentError
 from slipway.waiting import polling
 from slipway.waiting.polling import PollingTrigger
+from tests.unit.own_time import give_time
 from tests.unit.scripted_aws import AsyncHook, Script, client_error
 from tests.unit.task_runs import first_event
 
@@ -104,7 +105,7 @@ def test_the_older_a_wait_the_less_often_it_looks(monkeypatch):
     trigger.look = look
     monkeypatch.setattr(polling, "sleep_until_first_look", sleep_not)
     monkeypatch.setattr(polling, "sleep", sleep)
-    monkeypatch.setattr(polling.time, "time", lambda: now[0])
+    give_time(monkeypatch, polling, time=lambda: now[0])
     first_event(trigger)
     assert [round(one) for one in looks[:4]] == [0, 3, 6, 9]
     in_hour = [sum(1 for one in looks if hour * HOUR < one <= (hour + 1) * HOUR) for hour in range(2)]

@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 from slipway.waiting import results, waiter
 from slipway.waiting.results import WaitOutcome, WaitResult, backoff_seconds, pauses
 from slipway.waiting.waiter import PatientWaiterTrigger, load_waiter, waiter_state
+from tests.unit.own_time import give_time
 
 WAITERS = {
     "version": 2,
@@ -136,7 +137,7 @@ def slept(monkeypatch, when: float) -> float:
         found.append(seconds)
 
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
-    monkeypatch.setattr(waiter.time, "time", lambda: 100.0)
+    give_time(monkeypatch, results, time=lambda: 100.0)
     monkeypatch.setattr(waiter.asyncio, "sleep", sleep)
     asyncio.run(results.sleep_until_first_look(when))
     return found[0]
@@ -150,17 +151,17 @@ def test_it_does_not_look_before_the_process_that_defers_has_ended(monkeypatch, 
 
 def test_a_trigger_that_a_task_makes_looks_after_twice_the_workers_interval(monkeypatch):
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "5")
-    monkeypatch.setattr(waiter.time, "time", lambda: 100.0)
+    give_time(monkeypatch, results, time=lambda: 100.0)
     made = JobTrigger("job-1", deadline=500.0, poll_seconds=1.0)
     assert made.first_look == 110
-    monkeypatch.setattr(waiter.time, "time", lambda: 107.0)
+    give_time(monkeypatch, results, time=lambda: 107.0)
     assert JobTrigger(**made.serialize()[1]).first_look == 110
 
 
 @pytest.mark.parametrize("executor", [results.EXECUTOR, *results.CELERY_EXECUTORS])
 def test_it_does_not_wait_for_the_worker_where_a_task_may_be_resumed_at_any_time(monkeypatch, executor):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
-    monkeypatch.setattr(waiter.time, "time", lambda: 100.0)
+    give_time(monkeypatch, results, time=lambda: 100.0)
     assert JobTrigger("job-1", deadline=500.0, poll_seconds=1.0).first_look == 101
     assert slept(monkeypatch, 104) == 1
 
