@@ -80,7 +80,9 @@ def _ask(**request: Any) -> Any:
         assert parent.stdin is not None and parent.stdout is not None
         parent.stdin.write(json.dumps(request) + "\n")
         parent.stdin.flush()
-        return json.loads(parent.stdout.readline())
+        answer = parent.stdout.readline()
+        assert answer, f"the process that programs are forked from has ended with {parent.wait()}"
+        return json.loads(answer)
 
 
 @cache
