@@ -218,8 +218,12 @@ class S3Hook(AwsHook):
         """
         with aws_call("list the objects", uri(bucket, prefix)):
             answer = self.conn.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+            # A page may have fewer keys than fit, and even none, before the last one.
+            while answer["IsTruncated"] and not answer.get("Contents"):
+                token = answer["NextContinuationToken"]
+                answer = self.conn.list_objects_v2(Bucket=bucket, Prefix=prefix, ContinuationToken=token)
         found = [StoredObject(one["Key"], one["Size"], one["LastModified"]) for one in answer.get("Contents", ())]
-        return found, bool(found) and answer["IsTruncated"]
+        return found, answer["IsTruncated"]
 
     @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:

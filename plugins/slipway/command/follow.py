@@ -119,8 +119,10 @@ class Follower:
             return None
         return self._release, result
 
-    def _seen(self) -> list[tuple[str, str | None]]:
-        return [(task["task_id"], task["state"]) for task in self._release.get("tasks", ())]
+    def _seen(self) -> object:
+        # A task may have run and wait again between two looks, for another question.
+        questions = [(one["subject"], one["waits_for"]) for one in self._release.get("decisions", ())]
+        return questions, [(task["task_id"], task["state"]) for task in self._release.get("tasks", ())]
 
     def _print_changes(self) -> None:
         for task in self._release["tasks"]:

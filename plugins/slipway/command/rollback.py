@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -20,6 +21,8 @@ from slipway.command.output import Output
 PREVIOUS, ROLL_BACK_TO = "previous", "roll_back_to"
 # The most releases of a page of the board.
 _PAGE = 100
+# What the board takes for the version or the ARN of a model package.
+_PACKAGE = re.compile(r"[0-9]{1,20}|arn:[!-~]{1,396}")
 
 
 def rollback(
@@ -73,19 +76,23 @@ def _release(airflow: Airflow, model: str, wanted: str) -> tuple[str, str]:
     :raises CommandError: when there is none, or production cannot go back to it
     """
     path, name = f"models/{quoted(model)}/releases", wanted.removeprefix("v")
-    if (name.isascii() and name.isdecimal()) or name.startswith("arn:"):
-        for one in _registered(airflow.board(path, limit=_PAGE, package=name)):
-            # A board of an earlier version answers with its newest releases.
+    pages: list[dict[str, Any]] = [{"limit": _PAGE}]
+    if _PACKAGE.fullmatch(name):
+        pages.insert(0, {"limit": _PAGE, "package": name})
+    for asked in pages:
+        newest = airflow.board(path, **asked)
+        # A board of an earlier version answers the first one with its newest releases, too.
+        for one in _registered(newest):
             if name in (one["version"], one["package_arn"]):
                 return _checked(model, one)
-    newest = airflow.board(path, limit=_PAGE)
     known = ", ".join(one["version"] for one in _registered(newest)) or "(there are none)"
-    older = " or an older one" if newest["total"] > _PAGE else ""
+    if newest["total"] > _PAGE:
+        known = f"of the newest {_PAGE} releases {known}, or an older one"
     raise CommandError(
         "There is no such release",
         where=f"{model}, {wanted}",
-        why=f"expected previous or one of the versions {known}{older}, found {wanted}",
-        fix=f"choose one of them: slipway status {model} --releases 100",
+        why=f"expected previous or one of the versions {known}, found {wanted}",
+        fix=f"choose one of them: slipway status {model} --releases {_PAGE}",
         code=Exit.NOT_FOUND,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,9 +26,6 @@ log = logging.getLogger(__name__)
 
 # The entry of the task's state store that names the messages that were sent.
 TOLD = "told"
-# A message that failed is retried after this time, and later after a tenth of the time that it has failed for, at most
-# this: each attempt takes a worker for a moment, and a receiver may be wrong for as long as a question waits.
-_RETRY_SECONDS, _RETRY_LIMIT_SECONDS = 60.0, 3600.0
 # A message is for a phone's screen; the page that it links to has all of it.
 _PART_MAX_CHARS = 1_000
 
@@ -176,15 +172,6 @@ class Notices:
             message=f"{message.body}\n\n{message.link}",
             attributes={"model": message.model, "notice": message.notice.value},
         )
-
-
-def retry_at(due: float) -> float:
-    """Return when a message that failed is retried, in seconds since the epoch: the longer it fails, the less often.
-
-    :param due: when it was to be sent, in seconds since the epoch
-    """
-    now = time.time()
-    return now + min(max(_RETRY_SECONDS, (now - due) / 10), _RETRY_LIMIT_SECONDS)
 
 
 def _delivered(channel: str, deliver: Callable[[], None], message: Message) -> bool:

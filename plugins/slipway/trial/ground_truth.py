@@ -189,7 +189,13 @@ class GroundTruth(S3Store):
     def _objects(self, prefix_uri: str, span: tuple[float, float]) -> Iterator[tuple[str, list[str]]]:
         bucket, prefix = bucket_and_key(prefix_uri)
         for key in islice(self._keys(bucket, prefix, span), _MAX_OBJECTS):
-            data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
+            try:
+                data = self.s3.read_version(bucket, key, max_bytes=_MAX_BYTES)
+            except PermanentError:
+                if self.s3.exists(bucket, key):
+                    raise
+                # A job that writes the truth again removes what it wrote before.
+                continue
             yield uri(bucket, key), _lines(data, uri(bucket, key))
 
     def _keys(self, bucket: str, prefix: str, span: tuple[float, float]) -> Iterator[str]:

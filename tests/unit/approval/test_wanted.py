@@ -1,18 +1,19 @@
 """How often a message is tried that no receiver takes: each attempt is a task that runs again."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from slipway.approval import wanted
 from slipway.approval.answers import Question
-from slipway.model.approval_rules import ONLY_STAGE, ApprovalStage, Rules
-from slipway.notices import send
+from slipway.model.approval_rules import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.notices.send import Notice
 from tests.unit.releases import xcoms
 from tests.unit.task_runs import context
 
-HOUR, DAY = 3600.0, 86400.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+OTHERWISE = {"title": "Shall it?", "otherwise": "it is rejected", "aws_conn_id": None}
 
 
 class Receivers:
@@ -36,19 +37,16 @@ def waits(monkeypatch):
     def to_the_end(days: float, repaired_at: float) -> Receivers:
         clock = SimpleNamespace(now=0.0)
         clock.time = lambda: clock.now
-        for module in (wanted, send):
-            monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(wanted, "time", clock)
         receivers, rules = Receivers(clock, repaired_at), Rules((ApprovalStage(ONLY_STAGE, ("alice",)),))
         while clock.now < days * DAY:
             again_at = wanted.tell_wanted(
                 receivers,
                 context(xcoms()),
                 Question(0.0, "arn/1"),
-                title="Shall it?",
                 rules=rules,
                 ends_at=days * DAY,
-                otherwise="it is rejected",
-                aws_conn_id=None,
+                **OTHERWISE,
             )
             clock.now = days * DAY if again_at is None else again_at
         return receivers
@@ -59,11 +57,10 @@ def waits(monkeypatch):
 def test_a_message_that_nobody_takes_is_tried_ever_less_often(waits):
     short, long = (waits(days, repaired_at=100 * DAY) for days in (2, 14))
     hours = [sum(begin * HOUR <= at < (begin + 1) * HOUR for at in long.tried) for begin in (0, 12, 6 * 24)]
-    assert hours == [hours[0], 1, 1]
+    assert hours == [hours[0], 6, 6]
     assert 10 <= hours[0] <= 30
-    assert len(short.tried) < 150
-    # The reminder, at half of the time, is tried as the first message was.
-    assert len(long.tried) - len(short.tried) <= 12 * 24
+    assert len(short.tried) < 400
+    assert len(long.tried) - len(short.tried) <= 12 * 24 * 6
     assert list(long.tried)[:3] == [0.0, 60.0, 120.0]
 
 
@@ -71,5 +68,24 @@ def test_what_is_repaired_is_told_soon_after(waits):
     told = waits(7, repaired_at=2 * HOUR)
     assert [key.partition("/")[0] for key in told.taken] == [Notice.WANTED, Notice.REMINDER]
     first = next(at for at in told.tried if at >= 2 * HOUR)
-    assert first <= 2 * HOUR * 1.1
+    assert first <= 2 * HOUR + 10 * MINUTE
     assert len([at for at in told.tried if at > first]) == 1
+
+
+@pytest.mark.parametrize("days", [1, 2, 7])
+@pytest.mark.parametrize("left", [55 * MINUTE, 10 * MINUTE, 2 * MINUTE])
+def test_what_is_repaired_shortly_before_the_end_is_told(waits, days, left):
+    assert waits(days, repaired_at=days * DAY - left).taken
+
+
+@pytest.mark.parametrize("approved_at", [HOUR, 2 * DAY, 6.9 * DAY])
+def test_the_message_of_a_later_stage_is_tried_again_a_minute_later(monkeypatch, approved_at):
+    clock = SimpleNamespace(now=approved_at + 1)
+    clock.time = lambda: clock.now
+    monkeypatch.setattr(wanted, "time", clock)
+    rules = Rules((ApprovalStage("team", ("alice",)), ApprovalStage("risk", ("bob",))))
+    approval = Approval("alice", datetime.fromtimestamp(approved_at, UTC).isoformat(), "Airflow", "team", "proof")
+    question = Question(0.0, "arn/1").next([approval])
+    receivers = Receivers(clock, repaired_at=100 * DAY)
+    again_at = wanted.tell_wanted(receivers, context(xcoms()), question, rules=rules, ends_at=7 * DAY, **OTHERWISE)
+    assert again_at == clock.now + MINUTE

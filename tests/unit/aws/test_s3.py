@@ -44,6 +44,17 @@ def test_a_page_has_no_more_objects_than_are_wanted(s3):
     assert len(s3.hook.objects("bucket", "p/", 5000)) == len(s3.hook.objects("bucket", "p/")) == 1
 
 
+def test_an_empty_page_that_is_not_the_last_one_is_gone_past(s3):
+    asked = {"Bucket": "bucket", "Prefix": "p/"}
+    empty = {"IsTruncated": True, "NextContinuationToken": "t"}
+    item = {"Key": "p/2", "Size": 1, "LastModified": WRITTEN}
+    s3.add_response("list_objects_v2", empty, asked | {"StartAfter": "p/1"})
+    s3.add_response("list_objects_v2", empty, asked | {"ContinuationToken": "t"})
+    s3.add_response("list_objects_v2", {"Contents": [item], "IsTruncated": True}, asked | {"ContinuationToken": "t"})
+    objects, more = s3.hook.page("bucket", "p/", "p/1")
+    assert ([one.key for one in objects], more) == (["p/2"], True)
+
+
 @pytest.mark.parametrize(
     ("value", "uploader"),
     [

@@ -183,10 +183,26 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are(airflow, world,
         world.model("iris-model")
         for number in (1, 2, 3):
             world.run("iris-model", f"run-{number}", "success", RELEASED, results("iris-model", number))
-    for wanted in ("4", "v4", "last", arn("iris-model", 4)):
+    odd = ("9" * 21, f"{arn('iris-model', 1)} ", "arn:é", "arn:" + "a" * 400, "\uff11", "")
+    for wanted in ("4", "v4", "last", arn("iris-model", 4), *odd):
         with pytest.raises(CommandError) as refused:
             rollback._release(airflow, "iris-model", wanted)
         assert refused.value.why == f"expected previous or one of the versions 3, 2, 1, found {wanted}"
+        assert refused.value.code is Exit.NOT_FOUND
     monkeypatch.setattr(rollback, "_PAGE", 2)
-    with pytest.raises(CommandError, match="versions 3, 2 or an older one, found 4"):
+    with pytest.raises(CommandError, match="versions of the newest 2 releases 3, 2, or an older one, found 4"):
         rollback._release(airflow, "iris-model", "4")
+
+
+def test_a_version_whose_run_lost_its_package_is_refused_with_the_reason(airflow, world):
+    """Clearing `register` removes its result; what `deploy_prd` has left still names the version."""
+    with world:
+        world.model("iris-model")
+        for number in (1, 2, 3):
+            left = results("iris-model", number)
+            if number == 2:
+                del left["register"]
+            world.run("iris-model", f"run-{number}", "success", RELEASED, left)
+    with pytest.raises(CommandError, match="It has no model package of its own") as refused:
+        rollback._release(airflow, "iris-model", "2")
+    assert refused.value.code is Exit.REFUSED

@@ -80,6 +80,21 @@ def test_after_a_change_it_asks_each_second_again(followed):
     assert airflow.looks(noticed + 1, MINUTE) == 60
 
 
+def test_after_another_question_it_asks_each_second_again(monkeypatch):
+    """The task that asks may have run and wait again between two looks."""
+    airflow = Airflow(2 * DAY)
+    monkeypatch.setattr(follow, "time", airflow)
+
+    def board(path, before=airflow.board):
+        waits_for = "risk" if airflow.now >= DAY else "team"
+        return before(path) | {"decisions": [{"subject": "Approve?", "waits_for": waits_for}]}
+
+    airflow.board = board
+    follow.Follower(airflow, "iris-model", "r", Output(as_json=False)).follow(past_questions=True)
+    noticed = next(at for at in airflow.asked if at >= DAY)
+    assert airflow.looks(noticed + 1, MINUTE) == 60
+
+
 def test_a_short_absence_of_airflow_is_noticed_each_second(followed):
     airflow = Airflow(2 * DAY)
     airflow.gone = (DAY, DAY + 2 * MINUTE)

@@ -73,6 +73,18 @@ def test_only_data_is_read_however_it_is_written(truths):
     stub.assert_no_pending_responses()
 
 
+def test_what_was_removed_since_it_was_listed_is_passed_over(truths):
+    stub, gone, kept = stubbed(truths.s3, "s3"), f"truth/{HOUR}x.jsonl", f"truth/{HOUR}y.jsonl"
+    lists(stub, f"truth/{HOUR}", gone, kept)
+    stub.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+    stub.add_client_error("head_object", "404", http_status_code=404)
+    holds(stub, kept, truth("a", "1"))
+    lists(stub, CAPTURED, f"{CAPTURED}k.jsonl")
+    holds(stub, f"{CAPTURED}k.jsonl", capture("a", "1"))
+    assert hits(truths) == Hits(1, 1)
+    stub.assert_no_pending_responses()
+
+
 def test_what_is_not_text_fails_once_by_its_key(truths):
     stub, key = stubbed(truths.s3, "s3"), f"truth/{HOUR}x.jsonl"
     lists(stub, f"truth/{HOUR}", key)
