@@ -231,9 +231,12 @@ class Instance:
     def _run(self, container: Container, port: int) -> bool:
         """Serve from the first answer to /ping until the process ends; return whether there was an answer."""
         deadline = time.monotonic() + STARTUP_SECONDS
+        # One that was forked answers in a few hundredths of a second.
+        pause_seconds = _PING_INTERVAL_SECONDS / 16
         while not answers_ping(port):
-            if container.wait(_PING_INTERVAL_SECONDS) is not None:
+            if container.wait(pause_seconds) is not None:
                 return False
+            pause_seconds = min(2 * pause_seconds, _PING_INTERVAL_SECONDS)
             if time.monotonic() > deadline:
                 container.stop(0)
                 return False
