@@ -3,6 +3,7 @@
 A month of data capture leaves hundreds of thousands of objects, and all of them in memory were 1.2 GB.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -11,6 +12,8 @@ from local_aws.host.s3_index import Holder, Record, S3Index
 
 # A call names a thousand keys at most, and finds what it has changed in them.
 _HELD_KEYS = 2048
+# ministack writes of an object in memory, and nowhere else, that it is being restored from an archive.
+_RESTORE = "restore"
 
 
 class Buckets(dict[Holder, dict[str, Any]]):
@@ -24,7 +27,9 @@ class Buckets(dict[Holder, dict[str, Any]]):
         self._index = index
 
     def __setitem__(self, holder: Holder, bucket: dict[str, Any]) -> None:
-        bucket["objects"] = CurrentObjects(self._index, holder)
+        # A call that is undone puts back the bucket that was there.
+        if not isinstance(bucket.get("objects"), CurrentObjects):
+            bucket["objects"] = CurrentObjects(self._index, holder)
         super().__setitem__(holder, bucket)
 
     def setdefault(self, holder: Holder, bucket: Any = None) -> dict[str, Any]:
@@ -47,30 +52,34 @@ class CurrentObjects(MutableMapping[str, Record]):
         self._index, self._holder = index, holder
         # None for a key without an object.
         self._held: OrderedDict[str, Record | None] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __getitem__(self, key: str) -> Record:
-        if key in self._held:
+        # The timers of restores are other threads.
+        with self._lock:
+            if key not in self._held:
+                self._hold(key, self._index.object(self._holder, key))
             self._held.move_to_end(key)
-        else:
-            self._hold(key, self._index.object(self._holder, key))
-        found = self._held[key]
+            found = self._held[key]
         if found is None:
             raise KeyError(key)
         return found
 
     def __setitem__(self, key: str, record: Record) -> None:
-        self._hold(key, record)
+        with self._lock:
+            self._hold(key, record)
 
     def __delitem__(self, key: str) -> None:
         if key not in self:
             raise KeyError(key)
-        self._hold(key, None)
+        with self._lock:
+            self._hold(key, None)
 
     def __iter__(self) -> Iterator[str]:
         return self._index.keys(self._holder)
 
     def __len__(self) -> int:
-        return self._index.count_objects(self._holder)
+        return sum(1 for _ in self)
 
     def __bool__(self) -> bool:
         return next(iter(self), None) is not None
@@ -78,5 +87,8 @@ class CurrentObjects(MutableMapping[str, Record]):
     def _hold(self, key: str, record: Record | None) -> None:
         self._held[key] = record
         self._held.move_to_end(key)
-        if len(self._held) > _HELD_KEYS:
-            self._held.popitem(last=False)
+        while len(self._held) > _HELD_KEYS:
+            oldest, former = self._held.popitem(last=False)
+            if former and _RESTORE in former:
+                self._held[oldest] = former
+                break

@@ -50,14 +50,18 @@ class ObjectViews:
         self._index = index
 
     def buckets(self, scope: Scope) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return the account's buckets by name, with created, region, versioning and how many objects there are."""
+        """Return the account's buckets by name, with created, region and versioning."""
         found = []
         for (account, name), bucket in list(self._s3._buckets._data.items()):
             if account == scope.account_id:
                 versioning = self._s3._bucket_versioning._data.get((account, name)) or "off"
                 described = {"created": bucket["created"], "region": bucket.get("region", ""), "versioning": versioning}
-                found.append((name, {**described, "objects": len(bucket["objects"])}))
+                found.append((name, described))
         return sorted(found)
+
+    def count(self, scope: Scope, bucket: str, most: int) -> int:
+        """Count the objects of a bucket, up to a number: all S3 calls wait meanwhile."""
+        return self._index.count_objects((scope.account_id, bucket), most)
 
     def keys(self, scope: Scope, bucket: str, prefix: str, after: str, count: int) -> list[ListedKey] | None:
         """Return a page of a bucket's keys, deleted ones with versions too.

@@ -147,9 +147,10 @@ class S3Index:
             yield key
             key = self.next_object(holder, key, at=False)
 
-    def count_objects(self, holder: Holder) -> int:
-        """Count a bucket's current objects."""
-        return int(self._run("SELECT count(*) FROM objects WHERE account = ? AND bucket = ?", *holder)[0][0])
+    def count_objects(self, holder: Holder, most: int) -> int:
+        """Count a bucket's current objects, up to a number."""
+        some = "SELECT 1 FROM objects WHERE account = ? AND bucket = ? LIMIT ?"
+        return int(self._run(f"SELECT count(*) FROM ({some})", *holder, most)[0][0])
 
     def put_object(self, holder: Holder, key: str, record: Record) -> None:
         """Keep the current object of a key."""

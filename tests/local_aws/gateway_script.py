@@ -1,6 +1,8 @@
 """Programs of tests that use ministack as the local AWS does, in a process of the environment where it is installed."""
 
 import os
+import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -38,6 +40,10 @@ def run_with_gateway(script: str, folder: Path, *arguments: str) -> str:
         process = prepared.start(
             _START + script, [str(folder), *arguments], dict(os.environ), output=output, errors=errors
         )
-        code = process.wait(300)
+        try:
+            code = process.wait(300)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            raise AssertionError(f"It takes too long:\n{errors.read_text()}") from None
         assert code == 0, errors.read_text()
         return (output.read_text().splitlines() or [""])[-1]

@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -63,7 +64,7 @@ def start(
 
     :param program: Python
     :param arguments: `sys.argv` of it, from the second on
-    :param environment: all of its variables
+    :param environment: all of its variables; those that Python reads when it starts are as the parent's
     :param output: the file to which it adds what it prints
     :param errors: the file for the errors; that of the output when None
     """
@@ -118,6 +119,8 @@ def _become(request: dict[str, Any]) -> None:
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])
+    time.tzset()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[1:] = request["arguments"]
 
 
@@ -125,6 +128,8 @@ def main() -> None:
     """Import, serve, and go on in each child as its program."""
     for name in _IMPORTS:
         importlib.import_module(name)
+    # Ctrl-C reaches the programs themselves, and somebody has to see their ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Without collection the memory stays shared.
     gc.freeze()
     request = _serve()

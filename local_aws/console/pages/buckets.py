@@ -1,9 +1,12 @@
 """S3's buckets, and the names and versions of their objects. Contents are not shown: they need a signed request."""
 
 from local_aws.console.html import tag
-from local_aws.console.parts import Cell, field, long, moment, number, onward, search, size, table
+from local_aws.console.parts import Cell, field, long, moment, number, onward, plain, search, size, table
 from local_aws.console.request import ROWS, Asked, Missing, Page
 from local_aws.console.sources import Sources
+
+# Objects of a bucket, for the list of buckets.
+_COUNTED = 1000
 
 
 def buckets(asked: Asked, sources: Sources) -> Page:
@@ -15,7 +18,7 @@ def buckets(asked: Asked, sources: Sources) -> Page:
             asked.link(name, "bucket", name=name),
             one["region"],
             one["versioning"],
-            number(one["objects"]),
+            _counted(sources.views.objects.count(asked.scope, name, _COUNTED + 1)),
             moment(one["created"]),
         )
         for name, one in every[start : start + ROWS]
@@ -23,6 +26,10 @@ def buckets(asked: Asked, sources: Sources) -> Page:
     more = start + ROWS < len(every) and asked.link("More buckets", "buckets", start=start + ROWS)
     heads = ("bucket", "region", "versioning", "objects", "created (UTC)")
     return Page("Buckets", (table("Buckets", heads, rows), onward(more)), "buckets")
+
+
+def _counted(objects: int) -> Cell:
+    return number(objects) if objects <= _COUNTED else Cell(f"more than {plain(_COUNTED)}", "number")
 
 
 def bucket(asked: Asked, sources: Sources) -> Page:

@@ -97,6 +97,24 @@ def test_what_is_no_longer_held_is_read_again(objects, index, monkeypatch):
     assert [objects[str(number)]["etag"] for number in range(5)] == list("01234")
 
 
+def test_a_restore_from_an_archive_is_remembered_whatever_else_is_read(objects, monkeypatch):
+    """ministack writes it into the record and nowhere else."""
+    monkeypatch.setattr(current_objects, "_HELD_KEYS", 2)
+    objects["a"]["restore"] = {"expires_at": 1.0}
+    for number in range(5):
+        objects[str(number)] = {"etag": str(number)}
+    assert objects["a"]["restore"] == {"expires_at": 1.0}
+
+
+def test_a_bucket_that_is_put_back_knows_what_it_knew(index):
+    buckets = Buckets(index)
+    buckets[HOLDER] = {"objects": {}}
+    former = buckets[HOLDER]
+    former["objects"]["a"] = {"etag": "1"}
+    buckets[HOLDER] = former
+    assert buckets[HOLDER]["objects"]["a"] == {"etag": "1"}
+
+
 def test_each_bucket_has_its_own_objects_and_a_new_one_none(index):
     buckets = Buckets(index)
     index.put_object(HOLDER, "a", {"etag": "1"})
