@@ -1,6 +1,6 @@
 """The current objects of each bucket as ministack wants them, a dictionary by key, which S3's index holds.
 
-A month of data capture leaves hundreds of thousands of objects, and all of them in memory were 1.2 GB.
+A month of data capture leaves hundreds of thousands of objects, and all of them in memory were a gigabyte.
 """
 
 import threading
