@@ -20,6 +20,10 @@ NAME_PATTERN = r"[a-zA-Z0-9](-?[a-zA-Z0-9])*"
 LIVE_VARIANT = "model-a"
 TRIAL_VARIANT = "model-b"
 
+# What the board takes for a model package: its version or its ARN.
+PACKAGE_PATTERN = r"^([0-9]{1,20}|arn:[!-~]+)$"
+PACKAGE_MAX_CHARS = 400
+
 # The bucket that command/cfn/bootstrap.yaml makes; the placeholders are a model file's.
 ACCOUNT_BUCKET = "mlops-{region}-{account}"
 # The tag of every DAG of Slipway; the guard knows them by it.

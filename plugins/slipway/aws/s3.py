@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.errors import MessageError
@@ -198,11 +198,7 @@ class S3Hook(AwsHook):
         limit = {"PaginationConfig": {"MaxItems": most, "PageSize": min(most, _PAGE_SIZE)}} if most else {}
         with aws_call("list the objects", uri(bucket, prefix)):
             pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **limit)
-            return [
-                StoredObject(item["Key"], item["Size"], item["LastModified"])
-                for page in pages
-                for item in page.get("Contents", ())
-            ]
+            return [one for page in pages for one in _stored(page)]
 
     @patient
     def page(self, bucket: str, prefix: str, after: str) -> tuple[list[StoredObject], bool]:
@@ -222,8 +218,7 @@ class S3Hook(AwsHook):
             while answer["IsTruncated"] and not answer.get("Contents"):
                 token = answer["NextContinuationToken"]
                 answer = self.conn.list_objects_v2(Bucket=bucket, Prefix=prefix, ContinuationToken=token)
-        found = [StoredObject(one["Key"], one["Size"], one["LastModified"]) for one in answer.get("Contents", ())]
-        return found, answer["IsTruncated"]
+        return _stored(answer), answer["IsTruncated"]
 
     @patient
     def remove(self, bucket: str, keys: Sequence[str]) -> None:
@@ -280,6 +275,10 @@ class S3Store:
     def __init__(self, s3: S3Hook | None = None, **connection: Any) -> None:
         self.s3 = s3 or S3Hook(**connection)
         self.log = self.s3.log
+
+
+def _stored(page: Mapping[str, Any]) -> list[StoredObject]:
+    return [StoredObject(one["Key"], one["Size"], one["LastModified"]) for one in page.get("Contents", ())]
 
 
 def _decoded(value: str) -> str:

@@ -8,6 +8,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import Depends, FastAPI, HTTPException, Query, Response, status
 from pydantic import BaseModel
 
+from slipway import names
 from slipway.board.access import Reader, reader
 from slipway.board.documents import Model, Need, Order, PastReleases, Problem, Release, Releases
 from slipway.board.history import model, past_releases
@@ -32,8 +33,8 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 Package = Annotated[
     str | None,
     Query(
-        max_length=400,
-        pattern=r"^([0-9]{1,20}|arn:[!-~]+)$",
+        max_length=names.PACKAGE_MAX_CHARS,
+        pattern=names.PACKAGE_PATTERN,
         description="the version of a model package, or its ARN: only the releases that registered it",
     ),
 ]

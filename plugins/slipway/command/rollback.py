@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from slipway import names
 from slipway.command import session
 from slipway.command.airflow import Airflow, quoted
 from slipway.command.errors import CommandError
@@ -21,8 +22,6 @@ from slipway.command.output import Output
 PREVIOUS, ROLL_BACK_TO = "previous", "roll_back_to"
 # The most releases of a page of the board.
 _PAGE = 100
-# What the board takes for the version or the ARN of a model package.
-_PACKAGE = re.compile(r"[0-9]{1,20}|arn:[!-~]{1,396}")
 
 
 def rollback(
@@ -77,7 +76,7 @@ def _release(airflow: Airflow, model: str, wanted: str) -> tuple[str, str]:
     """
     path, name = f"models/{quoted(model)}/releases", wanted.removeprefix("v")
     pages: list[dict[str, Any]] = [{"limit": _PAGE}]
-    if _PACKAGE.fullmatch(name):
+    if len(name) <= names.PACKAGE_MAX_CHARS and re.fullmatch(names.PACKAGE_PATTERN, name):
         pages.insert(0, {"limit": _PAGE, "package": name})
     for asked in pages:
         newest = airflow.board(path, **asked)

@@ -9,6 +9,7 @@ from slipway.approval import wanted
 from slipway.approval.answers import Question
 from slipway.model.approval_rules import ONLY_STAGE, Approval, ApprovalStage, Rules
 from slipway.notices.send import Notice
+from tests.unit.own_time import give_time
 from tests.unit.releases import xcoms
 from tests.unit.task_runs import context
 
@@ -36,8 +37,7 @@ def waits(monkeypatch):
 
     def to_the_end(days: float, repaired_at: float) -> Receivers:
         clock = SimpleNamespace(now=0.0)
-        clock.time = lambda: clock.now
-        monkeypatch.setattr(wanted, "time", clock)
+        give_time(monkeypatch, wanted, time=lambda: clock.now)
         receivers, rules = Receivers(clock, repaired_at), Rules((ApprovalStage(ONLY_STAGE, ("alice",)),))
         while clock.now < days * DAY:
             again_at = wanted.tell_wanted(
@@ -81,8 +81,7 @@ def test_what_is_repaired_shortly_before_the_end_is_told(waits, days, left):
 @pytest.mark.parametrize("approved_at", [HOUR, 2 * DAY, 6.9 * DAY])
 def test_the_message_of_a_later_stage_is_tried_again_a_minute_later(monkeypatch, approved_at):
     clock = SimpleNamespace(now=approved_at + 1)
-    clock.time = lambda: clock.now
-    monkeypatch.setattr(wanted, "time", clock)
+    give_time(monkeypatch, wanted, time=lambda: clock.now)
     rules = Rules((ApprovalStage("team", ("alice",)), ApprovalStage("risk", ("bob",))))
     approval = Approval("alice", datetime.fromtimestamp(approved_at, UTC).isoformat(), "Airflow", "team", "proof")
     question = Question(0.0, "arn/1").next([approval])
