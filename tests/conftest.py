@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from tests.aws_keys import CREDENTIALS
+from tools.airflow_program import THRESHOLDS
 
 # The one local AWS of a session, hooks that cost little, and the instances that files share.
 pytest_plugins = ["tests.local_aws.server", "tests.local_aws.hooks", "tests.instances"]
@@ -87,16 +88,17 @@ def every_kill(request: pytest.FixtureRequest) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for garbage in nothing that is imported, which stays to the end.
+    """Look for garbage in nothing that is imported, which stays to the end, and rarely in what tests make.
 
-    It is a tenth of the imports' time, and makes each process that a test forks write to all of its memory.
-    https://docs.python.org/3/library/gc.html#gc.freeze
+    It is a tenth of the imports' time and of many tests', and makes each process that a test forks write to all of its
+    memory. https://docs.python.org/3/library/gc.html#gc.freeze
     """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*THRESHOLDS)
         gc.enable()
 
 

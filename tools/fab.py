@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tools import e2e
+from tools import airflow_program, e2e
 from tools.airflow_api import AirflowApi
 from tools.environment import OPTION_PREFIX, airflow_variables, passwords
 from tools.settings import OPERATORS, ROOT, Settings
@@ -28,7 +28,7 @@ def create_users(settings: Settings) -> None:
     :raises tools.airflow_api.ApiError: when another user cannot be created.
     """
     known = passwords(settings)
-    command = [sys.executable, "-m", "airflow", "users", "create", "--role", "Admin", "--username", "admin"]
+    command = airflow_program.command("users", "create", "--role", "Admin", "--username", "admin")
     command += ["--firstname", "admin", "--lastname", "admin", "--email", "admin@example.com"]
     subprocess.run([*command, "--password", known["admin"]], env=airflow_variables(settings), cwd=ROOT, check=True)
     admin = AirflowApi(settings.airflow_url, "admin", known["admin"])

@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 
-from tools import broker, database, postgres
+from tools import airflow_program, broker, database, postgres
 from tools.component import Component
 from tools.settings import Settings
 
@@ -101,7 +101,7 @@ def component(settings: Settings, name: str, environment: dict[str, str]) -> Com
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "airflow" / "logs"),
     }
     verb = ("celery", "worker") if kind == "worker" else (kind,)
-    command = [sys.executable, "-m", "airflow", *verb, "--skip-serve-logs"]
+    command = airflow_program.command(*verb, "--skip-serve-logs")
     variables = environment | own
     if kind == "worker":
         command += ["--queues", QUEUES, "--celery-hostname", name]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from tools import database, postgres
+from tools import airflow_program, database, postgres
 from tools.database import Kind
 from tools.settings import ROOT, Settings
 
@@ -33,7 +32,7 @@ def start(settings: Settings, environment: dict[str, str]) -> subprocess.Popen[b
     """Start `airflow db migrate`, which changes nothing where the tables exist."""
     with (settings.logs / "migrate.log").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
+            airflow_program.command("db", "migrate"),
             env=environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

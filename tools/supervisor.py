@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from tools import database, fleet, logs, migration, postgres
+from tools import airflow_program, database, fleet, logs, migration, postgres
 from tools.component import Component
 from tools.environment import airflow_variables, api_server_variables, base_variables, write_private
 from tools.liveness import AIRFLOW_HEALTH, PROBE_TIMEOUT_SECONDS, SQLITE_SECONDS, Probe, Watch, page_probe
@@ -175,7 +175,7 @@ class Supervisor:
                 continue
             # The API server reads the logs of tasks and triggers from the shared disk.
             options = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
-            command = [sys.executable, "-m", "airflow", name, *options]
+            command = airflow_program.command(name, *options)
             log = self.settings.logs / f"{name}.log"
             variables = api_server_variables(self.settings) if name == "api-server" else environment
             self.components.append(Component(name, command, variables, log, children_go_on=name == "scheduler"))

@@ -28,6 +28,7 @@ _PREPARED_DAGS = 20
 # No other component imports these.
 _DAG_PROCESSOR = "airflow.dag_processing.manager"
 _API_SERVER = "airflow.api_fastapi.app"
+_TRIGGERER = "airflow.jobs.triggerer_job_runner"
 
 
 def guard_approvals(app: Any) -> Any:
@@ -80,14 +81,17 @@ def _warm_up() -> None:
     from slipway.paths import models_folder
 
     models, _ = load_models(models_folder())
+    parses = _DAG_PROCESSOR in sys.modules
     # Airflow imports what it serializes DAGs with at the first one, which is in each process of a DAG file.
-    if models and _DAG_PROCESSOR in sys.modules:
+    if models and parses:
         from airflow.serialization.serialized_objects import DagSerialization
 
         DagSerialization.to_dict(slipway.release_dag.build_release_dag(models[0]))
     for model in models[:_PREPARED_DAGS]:
         slipway.release_dag.prepare_release_dag(model)
-    load_service_models()
+    # No DAG file asks AWS for anything.
+    if not parses:
+        load_service_models()
     record.load()
 
 
@@ -104,10 +108,10 @@ class SlipwayPlugin(AirflowPlugin):
         """Import what the DAG files import, read the model files, make DAGs, and load what describes AWS's services.
 
         The scheduler and the DAG processor load plugins before they fork the processes of tasks and DAG files. What is
-        loaded here saves each of those processes a second or more. The API server forks none, and starts a second
-        sooner without.
+        loaded here saves each of those processes a second or more. The API server and the triggerer fork none, and
+        start a second sooner without.
         """
-        if _API_SERVER in sys.modules:
+        if _API_SERVER in sys.modules or _TRIGGERER in sys.modules:
             return
         # Airflow drops a plugin that raises an error here, and would serve its API without the guard.
         try:

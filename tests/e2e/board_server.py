@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +28,7 @@ from tests.unit.board import world as worlds
 from tests.unit.board.failures import CASES, failure_of
 from tests.unit.board.world import RELEASED, World, results, upto
 from tests.unit.request_samples import changed, request_zip, training_job
+from tools import airflow_program
 
 PASSWORDS = {"admin": "admin-word", "alice": "alice-word", "carol": "carol-word", "bob": "bob-word"}
 CONSOLE = "http://127.0.0.1:4566/_local_aws"
@@ -174,15 +174,15 @@ def serving(folder: Path, port: int, fill: Callable[[str], None] = fill) -> Iter
         "PYTHONPATH": str(ROOT / "plugins"),
     }
     variables = os.environ | options
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    done = subprocess.run([airflow, "db", "migrate"], env=variables, capture_output=True, text=True, check=False)
+    migrate = airflow_program.command("db", "migrate")
+    done = subprocess.run(migrate, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     fill(database)
     filled = folder / "filled.db"
     with closing(sqlite3.connect(_file(database))) as now, closing(sqlite3.connect(filled)) as copy:
         now.backup(copy)
     with log.open("w") as stream:
-        server = subprocess.Popen([airflow, "api-server"], env=variables, stdout=stream, stderr=stream)
+        server = subprocess.Popen(airflow_program.command("api-server"), env=variables, stdout=stream, stderr=stream)
     try:
         _wait(url, server, log)
         yield BoardServer(url, database, log, filled)

@@ -1,9 +1,10 @@
 """The Airflow plugin."""
 
-import importlib
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
+from types import ModuleType
 
 import pytest
 from airflow import plugins_manager
@@ -49,8 +50,9 @@ def loaded_anew():
 
 @pytest.fixture
 def scheduler(monkeypatch):
-    """As in a process that has not imported the API server."""
-    monkeypatch.delitem(sys.modules, plugin._API_SERVER, raising=False)
+    """As in a process that has imported neither the API server nor the triggerer."""
+    for module in (plugin._API_SERVER, plugin._TRIGGERER):
+        monkeypatch.delitem(sys.modules, module, raising=False)
 
 
 def test_a_model_file_that_cannot_be_read_does_not_cost_a_process_the_plugin(monkeypatch, scheduler, loaded_anew):
@@ -78,9 +80,10 @@ def test_what_is_prepared_is_prepared_once_however_often_airflow_loads_the_plugi
     assert len(read) == 1
 
 
-def test_the_api_server_prepares_nothing(monkeypatch, loaded_anew):
-    """It forks no process of a task."""
-    importlib.import_module(plugin._API_SERVER)
+@pytest.mark.parametrize("module", [plugin._API_SERVER, plugin._TRIGGERER])
+def test_who_forks_no_process_of_a_task_prepares_nothing(monkeypatch, scheduler, loaded_anew, module):
+    assert find_spec(module)
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
     monkeypatch.setattr(files, "load_models", lambda folder: pytest.fail("the model files were read"))
     SlipwayPlugin.on_load()
     assert plugin._warm_up.cache_info().misses == 0
