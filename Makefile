@@ -39,7 +39,7 @@ ARGS ?=
 
 # Most tests wait for the local AWS, so there are more processes than cores; a file's tests share its fixtures. The order is
 # that of tests/conftest.py: pytest-xdist's own begins with the files that have most tests, and ends with the longest.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 # Where a run can be made shorter.
 SLOWEST = --durations=20 --durations-min=10
 # What failed last is not kept in the file of the other tests, which may run at the same time.

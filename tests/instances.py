@@ -1,4 +1,4 @@
-"""Which end-to-end tests share an instance, so that few are started; each start takes a core for most of a minute.
+"""Which tests share an instance, so that few are started; each start takes a core for most of a minute.
 
 A plugin of pytest (see tests/conftest.py).
 """
@@ -26,6 +26,17 @@ FILES = {
         )
     ),
     "server": tuple(f"e2e/test_{name}.py" for name in ("board", "foreign_page", "refusals", "release_forms")),
+    # No instance, but the API server's application, which takes a core for ten seconds.
+    "real_server": (
+        *("unit/board/test_access.py", "unit/board/test_any_request.py", "unit/notices/test_second_end.py"),
+        *(
+            f"unit/guard/test_{name}.py"
+            for name in (
+                *("bodies", "decisions", "forms", "locked", "marked_runs", "notes", "origins", "self_test"),
+                *("stage_groups", "writes"),
+            )
+        ),
+    ),
 }
 _INSTANCE_OF = {f"tests/{file}": name for name, files in FILES.items() for file in files}
 _RUNNING = pytest.StashKey[dict[str, ExitStack]]()
