@@ -95,6 +95,18 @@ def _warm_up() -> None:
     record.load()
 
 
+def _import_watchers() -> None:
+    """Import the triggers that are there from the start; the others' modules are small.
+
+    Airflow imports a trigger where all others wait for that.
+    """
+    import slipway.deployment.drift_watch
+    import slipway.images.orphans
+    import slipway.live.watcher
+    import slipway.source.watcher
+    import slipway.training.orphans  # noqa: F401
+
+
 class SlipwayPlugin(AirflowPlugin):
     """The guard of the approvals, the board, and the links of operators.
 
@@ -108,14 +120,17 @@ class SlipwayPlugin(AirflowPlugin):
         """Import what the DAG files import, read the model files, make DAGs, and load what describes AWS's services.
 
         The scheduler and the DAG processor load plugins before they fork the processes of tasks and DAG files. What is
-        loaded here saves each of those processes a second or more. The API server and the triggerer fork none, and
-        start a second sooner without.
+        loaded here saves each of those processes a second or more. The API server forks none, and the triggerer one,
+        which wants triggers alone; both start a second sooner without the rest.
         """
-        if _API_SERVER in sys.modules or _TRIGGERER in sys.modules:
+        if _API_SERVER in sys.modules:
             return
         # Airflow drops a plugin that raises an error here, and would serve its API without the guard.
         try:
-            _warm_up()
+            if _TRIGGERER in sys.modules:
+                _import_watchers()
+            else:
+                _warm_up()
         except Exception:
             log.exception("Slipway could not prepare this process; tasks and DAG files in it will say why")
 

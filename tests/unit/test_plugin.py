@@ -11,6 +11,7 @@ from airflow import plugins_manager
 from airflow.serialization.serialized_objects import DagSerialization
 
 from slipway import plugin, release_dag
+from slipway.aws import session
 from slipway.images.dag import build_image_dags
 from slipway.model import files
 from slipway.model.config import ModelConfig
@@ -81,12 +82,23 @@ def test_what_is_prepared_is_prepared_once_however_often_airflow_loads_the_plugi
 
 
 @pytest.mark.parametrize("module", [plugin._API_SERVER, plugin._TRIGGERER])
-def test_who_forks_no_process_of_a_task_prepares_nothing(monkeypatch, scheduler, loaded_anew, module):
+def test_who_forks_no_process_of_a_task_prepares_none(monkeypatch, scheduler, loaded_anew, module):
     assert find_spec(module)
     monkeypatch.setitem(sys.modules, module, ModuleType(module))
     monkeypatch.setattr(files, "load_models", lambda folder: pytest.fail("the model files were read"))
     SlipwayPlugin.on_load()
     assert plugin._warm_up.cache_info().misses == 0
+
+
+@pytest.mark.parametrize(("parses", "loaded"), [(True, 0), (False, 1)])
+def test_clients_are_made_where_tasks_run(monkeypatch, scheduler, loaded_anew, parses, loaded):
+    asked = []
+    monkeypatch.setattr(session, "load_service_models", lambda: asked.append(1))
+    monkeypatch.delitem(sys.modules, plugin._DAG_PROCESSOR, raising=False)
+    if parses:
+        monkeypatch.setitem(sys.modules, plugin._DAG_PROCESSOR, ModuleType(plugin._DAG_PROCESSOR))
+    SlipwayPlugin.on_load()
+    assert len(asked) == loaded
 
 
 def test_a_process_takes_the_dag_that_was_made_before_it_was_forked_once(monkeypatch):

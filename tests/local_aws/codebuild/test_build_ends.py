@@ -132,7 +132,8 @@ def test_a_build_that_takes_too_long_times_out(new_aws, eventually):
 def test_a_restart_ends_what_ran_and_goes_on_with_what_waited(new_aws, eventually, how):
     mark, codebuild = seconds(), new_aws.client("codebuild")
     name = project(codebuild, spec('[ -n "$SHORT" ] || ' + f"setsid sleep {mark}"))
-    ids = [start(codebuild, name) for _ in range(2)]
+    # An hour is half a minute here, which two starts may take on a busy machine.
+    ids = [start(codebuild, name, timeoutInMinutesOverride=480) for _ in range(2)]
     eventually(lambda: len(running(f"sleep {mark}")), lambda count: count >= 2)
     short = [{"name": "SHORT", "value": "1"}]
     ids.append(start(codebuild, name, environmentVariablesOverride=short))
