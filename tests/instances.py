@@ -15,17 +15,9 @@ if TYPE_CHECKING:
     from tests.instance import Instance
 
 # The files of one process of pytest-xdist, by the fixture that is their instance, or the server of their pages. A file
-# that is missing here is a unit of its own, and may start one more.
+# that is missing here is a unit of its own, and may start one more. Of the names that a file uses the first one counts:
+# what runs on one instance may call it by the name of another.
 FILES = {
-    "struck": ("faults/test_chaos.py", "e2e/test_news.py", "e2e/test_orphaned_jobs.py", "e2e/test_trial.py"),
-    "slipway": tuple(
-        f"e2e/test_{name}.py"
-        for name in (
-            *("approval_elsewhere", "custom_image", "image_build", "observability", "release", "roll_back"),
-            *("stock_approval", "superseded", "who_approves"),
-        )
-    ),
-    "server": tuple(f"e2e/test_{name}.py" for name in ("board", "foreign_page", "refusals", "release_forms")),
     # No instance, but the API server's application, which takes a core for ten seconds.
     "real_server": (
         *("unit/board/test_access.py", "unit/board/test_any_request.py", "unit/notices/test_second_end.py"),
@@ -37,6 +29,15 @@ FILES = {
             )
         ),
     ),
+    "struck": ("faults/test_chaos.py", "e2e/test_news.py", "e2e/test_orphaned_jobs.py", "e2e/test_trial.py"),
+    "slipway": tuple(
+        f"e2e/test_{name}.py"
+        for name in (
+            *("approval_elsewhere", "custom_image", "image_build", "observability", "release", "roll_back"),
+            *("stock_approval", "superseded", "who_approves"),
+        )
+    ),
+    "server": tuple(f"e2e/test_{name}.py" for name in ("board", "foreign_page", "refusals", "release_forms")),
 }
 _INSTANCE_OF = {f"tests/{file}": name for name, files in FILES.items() for file in files}
 _RUNNING = pytest.StashKey[dict[str, ExitStack]]()

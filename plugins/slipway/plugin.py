@@ -76,7 +76,6 @@ def _warm_up() -> None:
     import slipway.stress.dag
     import slipway.training.reaper
     from slipway.aws.session import load_service_models
-    from slipway.metrics import record
     from slipway.model.files import load_models
     from slipway.paths import models_folder
 
@@ -92,7 +91,6 @@ def _warm_up() -> None:
     # No DAG file asks AWS for anything.
     if not parses:
         load_service_models()
-    record.load()
 
 
 def _import_watchers() -> None:
@@ -127,10 +125,14 @@ class SlipwayPlugin(AirflowPlugin):
             return
         # Airflow drops a plugin that raises an error here, and would serve its API without the guard.
         try:
+            from slipway.metrics import record
+
             if _TRIGGERER in sys.modules:
                 _import_watchers()
             else:
                 _warm_up()
+            # Triggers count what they ask AWS for, too.
+            record.load()
         except Exception:
             log.exception("Slipway could not prepare this process; tasks and DAG files in it will say why")
 

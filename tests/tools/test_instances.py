@@ -22,8 +22,7 @@ def test_each_file_with_an_instance_that_others_use_goes_to_its_process():
         text = path.read_text()
         # Elsewhere a server is something else.
         taken = {MADE_WITH.get(name, name) for name in arguments(text)}
-        # What runs on the other instance may call it by the same name.
-        name = next((name for name in ("real_server", "struck", "slipway", "server") if name in taken), None)
+        name = next((name for name in FILES if name in taken), None)
         if name == "real_server" or (name and "mark.e2e" in text):
             found[path.relative_to(ROOT / "tests").as_posix()] = name
     assert shared == found

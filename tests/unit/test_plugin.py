@@ -13,6 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from slipway import plugin, release_dag
 from slipway.aws import session
 from slipway.images.dag import build_image_dags
+from slipway.metrics import record
 from slipway.model import files
 from slipway.model.config import ModelConfig
 from slipway.model.files import load_models
@@ -88,6 +89,15 @@ def test_who_forks_no_process_of_a_task_prepares_none(monkeypatch, scheduler, lo
     monkeypatch.setattr(files, "load_models", lambda folder: pytest.fail("the model files were read"))
     SlipwayPlugin.on_load()
     assert plugin._warm_up.cache_info().misses == 0
+
+
+def test_the_triggerer_loads_what_sends_metrics(monkeypatch, scheduler):
+    """Its triggers call AWS, and all of them would wait for the imports."""
+    asked = []
+    monkeypatch.setattr(record, "load", lambda: asked.append(1))
+    monkeypatch.setitem(sys.modules, plugin._TRIGGERER, ModuleType(plugin._TRIGGERER))
+    SlipwayPlugin.on_load()
+    assert asked
 
 
 @pytest.mark.parametrize(("parses", "loaded"), [(True, 0), (False, 1)])
