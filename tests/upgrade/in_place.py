@@ -34,7 +34,8 @@ def git(*arguments: str) -> bytes:
 def install_before(folder: Path) -> None:
     """Put the version before into the folder."""
     with tarfile.open(fileobj=BytesIO(git("archive", BEFORE))) as archive:
-        archive.extractall(folder, filter="data")
+        # The filters came with Python 3.11.4, and git wrote the archive.
+        archive.extractall(folder)  # noqa: S202
     for virtual in (setup.MAIN, setup.AWS):
         (folder / virtual.folder.name).symlink_to(virtual.folder.resolve())
 

@@ -52,7 +52,8 @@ def committed() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         with tarfile.open(fileobj=BytesIO(_git("-c", "tar.umask=0022", "archive", "HEAD"))) as archive:
-            archive.extractall(source, filter="data")
+            # The filters came with Python 3.11.4, and git wrote the archive.
+            archive.extractall(source)  # noqa: S202
         yield source
 
 
