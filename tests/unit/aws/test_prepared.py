@@ -1,10 +1,12 @@
 """Clients made before the processes of tasks are forked: whose credentials they have, and when they are used."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.config import Config
+from botocore.httpsession import URLLib3Session
 
 from slipway.aws import prepared, session
 from slipway.aws.s3 import S3Hook
@@ -18,6 +20,7 @@ def ready(monkeypatch):
     """What a process has before it forks those of tasks, in an environment that names a region."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setattr(prepared, "_ready", {})
+    monkeypatch.setattr(prepared, "_sessions", {})
     session.load_service_models.__wrapped__()
     return [client for client, _ in prepared._ready.values()]
 
@@ -143,3 +146,63 @@ def test_a_role_is_assumed_by_a_prepared_client_which_is_traced_as_well(monkeypa
     (client,) = asked
     assert client in ready
     assert client.meta.events in traced
+
+
+def test_what_a_release_calls_is_rehearsed_and_nothing_is_sent(monkeypatch, caplog):
+    def send(*_):
+        raise AssertionError("a rehearsal asked AWS")
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    answered: list[str] = []
+    answer = prepared._Rehearsal._answer
+
+    def noted(self, **arguments):
+        answered.append(self._model.name)
+        return answer(self, **arguments)
+
+    monkeypatch.setattr(prepared._Rehearsal, "_answer", noted)
+    with caplog.at_level(logging.DEBUG, logger=prepared.__name__):
+        session.load_service_models.__wrapped__()
+    assert answered == [name for names in session._SERVICES.values() for name in names]
+    assert [record for record in caplog.records if record.name == prepared.__name__] == []
+
+
+def test_an_operation_that_cannot_be_rehearsed_leaves_the_client_as_it_is(monkeypatch, caplog):
+    monkeypatch.setattr(prepared, "_least", lambda shape: {"Bucket": 1})
+    with caplog.at_level(logging.DEBUG, logger=prepared.__name__):
+        session.load_service_models.__wrapped__()
+    assert "GetObject could not be rehearsed" in caplog.text
+    assert "AKIATASK" in sent(S3Hook(aws_conn_id=connection(monkeypatch)).conn)["Authorization"]
+
+
+def test_a_task_takes_the_session_that_knows_where_to_look_for_credentials(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWORKER")
+    prepared._sessions.clear()
+    session.load_service_models.__wrapped__()
+    ((ready,),) = prepared._sessions.values()
+    monkeypatch.setenv("AIRFLOW_CONN_AMBIENT", "aws://")
+    hook = S3Hook(aws_conn_id="ambient")
+    assert hook.get_session()._session is ready
+    assert hook.get_session().get_credentials().access_key == "AKIAWORKER"
+    assert prepared.take_session() is None
+
+
+def test_a_session_of_a_profile_looks_for_credentials_itself(monkeypatch, tmp_path):
+    file = tmp_path / "credentials"
+    file.write_text("[other]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    prepared._sessions.clear()
+    session.load_service_models.__wrapped__()
+    monkeypatch.setenv("AIRFLOW_CONN_PROFILE", json.dumps({"conn_type": "aws", "extra": {"profile_name": "other"}}))
+    hook = S3Hook(aws_conn_id="profile")
+    assert hook.get_session().get_credentials().access_key == "AKIAPROFILE"
+    assert prepared.take_session() is not None
+
+
+def test_another_environment_has_a_session_of_its_own(monkeypatch):
+    assert prepared._sessions
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOW")
+    monkeypatch.setenv("AIRFLOW_CONN_AMBIENT", "aws://")
+    assert S3Hook(aws_conn_id="ambient").get_session().get_credentials().access_key == "AKIANOW"
