@@ -76,7 +76,8 @@ def struck(
     from tests.faults.chaos import models
     from tests.instance import OTHER_DAGS, SHORT_PATIENCE, Instance
 
-    made = Instance.in_folder(tmp_path_factory.mktemp("struck"), free_ports(2), OTHER_DAGS | SHORT_PATIENCE)
+    extra = OTHER_DAGS | SHORT_PATIENCE
+    made = Instance.in_folder(tmp_path_factory.mktemp("struck"), free_ports(2), extra, faults=True)
     models.add(made)
     with running(request.config, "struck", made):
         yield made

@@ -80,6 +80,8 @@ def prepare_session(session: Any) -> None:
     :param session: botocore's session that nobody else uses, of no profile
     """
     session.get_component("credential_provider")
+    # AWS's files are read again when a process looks: a key in them may have been replaced.
+    session._config = None
     _sessions.setdefault(_said(), []).append(session)
 
 

@@ -206,3 +206,16 @@ def test_another_environment_has_a_session_of_its_own(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOW")
     monkeypatch.setenv("AIRFLOW_CONN_AMBIENT", "aws://")
     assert S3Hook(aws_conn_id="ambient").get_session().get_credentials().access_key == "AKIANOW"
+
+
+def test_a_key_that_was_replaced_in_awss_files_counts_for_the_next_task(monkeypatch, tmp_path):
+    config, credentials = tmp_path / "config", tmp_path / "credentials"
+    config.write_text("[default]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    prepared._sessions.clear()
+    credentials.write_text("[base]\naws_access_key_id = AKIABEFORE\naws_secret_access_key = secret\n")
+    session.load_service_models.__wrapped__()
+    credentials.write_text("[base]\naws_access_key_id = AKIAREPLACED\naws_secret_access_key = secret\n")
+    taken = prepared.take_session()
+    assert taken.full_config["profiles"]["base"]["aws_access_key_id"] == "AKIAREPLACED"
