@@ -53,6 +53,19 @@ class VirtualEnvironment(NamedTuple):
     def python(self) -> Path:
         return self.folder / "bin" / "python"
 
+    def made_from(self) -> Path | None:
+        """Return the Python that the environment was made from; None if there is none that works.
+
+        https://docs.python.org/3.11/library/venv.html
+        """
+        try:
+            settings = (self.folder / "pyvenv.cfg").read_text().splitlines()
+        except OSError:
+            return None
+        pairs = (line.partition("=") for line in settings)
+        named = {name.strip(): value.strip() for name, _, value in pairs}.get("executable")
+        return Path(named) if named and _makes_environments(Path(named)) else None
+
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what is installed."""
         digest = hashlib.sha256(f"{sys.version} {UV_VERSION}".encode())
@@ -112,23 +125,33 @@ CLIENTS = tuple(
 )
 
 
-def faster_python() -> Path | None:
-    """Return the distribution's Python, if it is there and the environments had better be made from it.
+def other_python() -> Path | None:
+    """Return the Python that the environments are to be made from, if it is not this one.
 
-    A Python that was built without profile-guided optimization, as pyenv builds it unless told otherwise, takes a
-    quarter more CPU for all that Airflow and the local AWS do, and is often the first on PATH. One that the caller
-    names with PYTHON is not questioned. https://docs.python.org/3.11/using/configure.html#cmdoption-enable-optimizations
+    The one of an environment that is there stays: its packages were compiled by it, and a running instance uses them.
+    Otherwise it is the distribution's where this one was built without profile-guided optimization, as pyenv builds it
+    unless told otherwise: it takes a quarter more CPU for all that Airflow and the local AWS do, and is often the first
+    on PATH. One that the caller names with PYTHON is not questioned.
+    https://docs.python.org/3.11/using/configure.html#cmdoption-enable-optimizations
     """
-    named = bool(os.environ.get("PYTHON"))
+    if os.environ.get("PYTHON"):
+        return None
+    this = Path(sys.executable).resolve()
+    if (former := MAIN.made_from()) is not None:
+        return None if former.resolve() == this else former
     optimized = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
-    if named or optimized or Path(sys.executable).resolve() == DISTRIBUTIONS_PYTHON.resolve():
+    if optimized or this == DISTRIBUTIONS_PYTHON.resolve():
         return None
-    works = f"import ensurepip, sys, venv; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+    return DISTRIBUTIONS_PYTHON if _makes_environments(DISTRIBUTIONS_PYTHON) else None
+
+
+def _makes_environments(python: Path) -> bool:
+    after = (OLDEST_PYTHON[0], OLDEST_PYTHON[1] + 1)
+    works = f"import ensurepip, sys, venv; sys.exit(not {OLDEST_PYTHON} <= sys.version_info < {after})"
     try:
-        done = subprocess.run([DISTRIBUTIONS_PYTHON, "-c", works], capture_output=True, check=False)
+        return subprocess.run([python, "-c", works], capture_output=True, check=False).returncode == 0
     except OSError:
-        return None
-    return DISTRIBUTIONS_PYTHON if done.returncode == 0 else None
+        return False
 
 
 def check_python() -> None:
@@ -323,8 +346,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     single = {"fab": FAB, "labs": LABS, "checkov": CHECKOV, "redis": REDIS, "docs": DOCS, "package": PACKAGE}
     # Before anything is installed; what this process has imported is of the standard library alone.
-    if (faster := faster_python()) is not None:
-        os.execv(faster, [str(faster), *sys.argv])  # noqa: S606 - no shell, and a path that is written above
+    if (other := other_python()) is not None:
+        # That one goes on, whatever it finds.
+        os.environ["PYTHON"] = str(other)
+        os.execv(other, [str(other), *sys.argv])  # noqa: S606 - no shell, and no text of a stranger's
     more = {"clients": CLIENTS} | {name: (made,) for name, made in single.items()}
     parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:

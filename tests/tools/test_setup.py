@@ -24,10 +24,13 @@ def _python(path: Path, exit_code: int = 0) -> Path:
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This Python was built as pyenv builds one, and the caller named none."""
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> setup.VirtualEnvironment:
+    """This Python was built as pyenv builds one, the caller named none, and the environment is not made yet."""
+    main = setup.VirtualEnvironment(tmp_path / "main", tmp_path, tmp_path)
+    monkeypatch.setattr(setup, "MAIN", main)
     monkeypatch.delenv("PYTHON", raising=False)
     monkeypatch.setattr(sysconfig, "get_config_var", {"CONFIG_ARGS": "'--prefix=/root/.pyenv'"}.get)
+    return main
 
 
 def test_what_is_imported_often_is_compiled_and_no_more(tmp_path: Path):
@@ -43,38 +46,50 @@ def test_what_is_imported_often_is_compiled_and_no_more(tmp_path: Path):
 
 def test_a_python_without_optimization_gives_way_to_the_distributions(tmp_path: Path, plain, monkeypatch):
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", _python(tmp_path / "python3.11"))
-    assert setup.faster_python() == tmp_path / "python3.11"
+    assert setup.other_python() == tmp_path / "python3.11"
 
 
 def test_the_python_that_the_caller_names_makes_the_environments(tmp_path: Path, plain, monkeypatch):
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", _python(tmp_path / "python3.11"))
     monkeypatch.setenv("PYTHON", sys.executable)
-    assert setup.faster_python() is None
+    assert setup.other_python() is None
 
 
 def test_an_optimized_python_makes_the_environments(tmp_path: Path, plain, monkeypatch):
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", _python(tmp_path / "python3.11"))
     monkeypatch.setattr(sysconfig, "get_config_var", {"CONFIG_ARGS": "'--enable-optimizations'"}.get)
-    assert setup.faster_python() is None
+    assert setup.other_python() is None
 
 
 def test_a_distribution_that_cannot_make_environments_is_left_alone(tmp_path: Path, plain, monkeypatch):
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", tmp_path / "none")
-    assert setup.faster_python() is None
+    assert setup.other_python() is None
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", _python(tmp_path / "too-old", exit_code=1))
-    assert setup.faster_python() is None
+    assert setup.other_python() is None
 
 
 def test_the_distributions_python_is_not_started_again(plain, monkeypatch):
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", Path(sys.executable))
-    assert setup.faster_python() is None
+    assert setup.other_python() is None
 
 
-def test_the_set_up_goes_on_in_the_faster_python(tmp_path: Path):
-    faster = _python(tmp_path / "python3.11")
+def test_the_python_of_an_environment_that_is_there_stays(tmp_path: Path, plain, monkeypatch):
+    monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", _python(tmp_path / "python3.11"))
+    plain.folder.mkdir()
+    settings = plain.folder / "pyvenv.cfg"
+    settings.write_text(f"home = /usr/bin\nexecutable = {_python(tmp_path / 'former')}\n")
+    assert setup.other_python() == tmp_path / "former"
+    settings.write_text(f"home = /usr/bin\nexecutable = {sys.executable}\n")
+    assert setup.other_python() is None
+    settings.write_text(f"home = /usr/bin\nexecutable = {tmp_path / 'uninstalled'}\n")
+    assert setup.other_python() == tmp_path / "python3.11"
+
+
+def test_the_set_up_goes_on_in_the_other_python(tmp_path: Path):
+    other = _python(tmp_path / "python3.11")
     goes_on = (
         "import sys; from pathlib import Path; from tools import setup\n"
-        f"setup.faster_python = lambda: Path({str(faster)!r}); sys.argv = ['tools/setup.py', 'labs']; setup.main()"
+        f"setup.other_python = lambda: Path({str(other)!r}); sys.argv = ['tools/setup.py', 'labs']; setup.main()"
     )
     done = subprocess.run([sys.executable, "-c", goes_on], cwd=setup.ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "tools/setup.py labs\n"), done.stderr

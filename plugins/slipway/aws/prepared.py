@@ -44,8 +44,6 @@ class _Later(Credentials):
 
 # By service, region, profile, and what the environment says about AWS.
 _ready: dict[Hashable, tuple[Any, _Later]] = {}
-# By what the environment says about AWS.
-_sessions: dict[Hashable, list[Any]] = {}
 
 
 def prepare(service: str, session: Any, config: Config, operations: Iterable[str] = ()) -> None:
@@ -74,23 +72,6 @@ def prepare(service: str, session: Any, config: Config, operations: Iterable[str
     _ready[_key(service, session.get_config_variable("region"), session.profile)] = made, later
 
 
-def prepare_session(session: Any) -> None:
-    """Let a session find out where it may look for credentials, of which it reads none yet.
-
-    :param session: botocore's session that nobody else uses, of no profile
-    """
-    session.get_component("credential_provider")
-    # AWS's files are read again when a process looks: a key in them may have been replaced.
-    session._config = None
-    _sessions.setdefault(_said(), []).append(session)
-
-
-def take_session() -> Any:
-    """Return a session that was prepared and nobody has taken; None if there is none."""
-    ready = _sessions.get(_said())
-    return ready.pop() if ready else None
-
-
 class _Rehearsal:
     """Calls operations as far as the connection, and gives an empty answer in the place of AWS's.
 
@@ -109,8 +90,8 @@ class _Rehearsal:
 
     def call(self, operation: str) -> None:
         """Rehearse an operation, by AWS's name of it."""
-        self._model = self._client.meta.service_model.operation_model(operation)
         try:
+            self._model = self._client.meta.service_model.operation_model(operation)
             getattr(self._client, xform_name(operation))(**_least(self._model.input_shape))
         except Exception:
             log.debug("%s could not be rehearsed; its first call prepares it", operation, exc_info=True)
@@ -174,8 +155,5 @@ def take(service: str, session: Any, config: Any) -> Any:
 
 
 def _key(service: str, region: str | None, profile: str | None) -> Hashable:
-    return service, region, profile, _said()
-
-
-def _said() -> Hashable:
-    return tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    said = tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    return service, region, profile, said

@@ -78,9 +78,7 @@ class _Factory(SessionFactory):  # type: ignore[misc,valid-type]
     configured = False
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Any:
-        # A session of another profile looks elsewhere for credentials.
-        prepared_one = None if "profile_name" in session_kwargs else prepared.take_session()
-        bare = prepared_one or _bare_session()
+        bare = _bare_session()
         _trace(bare)
         return super()._create_basic_session({"botocore_session": bare, **session_kwargs})
 
@@ -295,4 +293,3 @@ def load_service_models() -> None:
             # No call is made: with these botocore does not look for credentials, which may use the network.
             session.set_credentials("none", "none")
             session.create_client(service, region_name="us-east-1").close()
-    prepared.prepare_session(_bare_session())

@@ -20,7 +20,6 @@ def ready(monkeypatch):
     """What a process has before it forks those of tasks, in an environment that names a region."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setattr(prepared, "_ready", {})
-    monkeypatch.setattr(prepared, "_sessions", {})
     session.load_service_models.__wrapped__()
     return [client for client, _ in prepared._ready.values()]
 
@@ -173,49 +172,3 @@ def test_an_operation_that_cannot_be_rehearsed_leaves_the_client_as_it_is(monkey
         session.load_service_models.__wrapped__()
     assert "GetObject could not be rehearsed" in caplog.text
     assert "AKIATASK" in sent(S3Hook(aws_conn_id=connection(monkeypatch)).conn)["Authorization"]
-
-
-def test_a_task_takes_the_session_that_knows_where_to_look_for_credentials(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWORKER")
-    prepared._sessions.clear()
-    session.load_service_models.__wrapped__()
-    ((ready,),) = prepared._sessions.values()
-    monkeypatch.setenv("AIRFLOW_CONN_AMBIENT", "aws://")
-    hook = S3Hook(aws_conn_id="ambient")
-    assert hook.get_session()._session is ready
-    assert hook.get_session().get_credentials().access_key == "AKIAWORKER"
-    assert prepared.take_session() is None
-
-
-def test_a_session_of_a_profile_looks_for_credentials_itself(monkeypatch, tmp_path):
-    file = tmp_path / "credentials"
-    file.write_text("[other]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = secret\n")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    prepared._sessions.clear()
-    session.load_service_models.__wrapped__()
-    monkeypatch.setenv("AIRFLOW_CONN_PROFILE", json.dumps({"conn_type": "aws", "extra": {"profile_name": "other"}}))
-    hook = S3Hook(aws_conn_id="profile")
-    assert hook.get_session().get_credentials().access_key == "AKIAPROFILE"
-    assert prepared.take_session() is not None
-
-
-def test_another_environment_has_a_session_of_its_own(monkeypatch):
-    assert prepared._sessions
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOW")
-    monkeypatch.setenv("AIRFLOW_CONN_AMBIENT", "aws://")
-    assert S3Hook(aws_conn_id="ambient").get_session().get_credentials().access_key == "AKIANOW"
-
-
-def test_a_key_that_was_replaced_in_awss_files_counts_for_the_next_task(monkeypatch, tmp_path):
-    config, credentials = tmp_path / "config", tmp_path / "credentials"
-    config.write_text("[default]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
-    prepared._sessions.clear()
-    credentials.write_text("[base]\naws_access_key_id = AKIABEFORE\naws_secret_access_key = secret\n")
-    session.load_service_models.__wrapped__()
-    credentials.write_text("[base]\naws_access_key_id = AKIAREPLACED\naws_secret_access_key = secret\n")
-    taken = prepared.take_session()
-    assert taken.full_config["profiles"]["base"]["aws_access_key_id"] == "AKIAREPLACED"
