@@ -7,24 +7,14 @@ credentials of its own session.
 
 from __future__ import annotations
 
-import io
-import logging
 import os
-from collections.abc import Hashable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from botocore import xform_name
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest
     from botocore.config import Config
-    from botocore.model import OperationModel, Shape
-
-log = logging.getLogger(__name__)
 
 
 class _Later(Credentials):
@@ -46,13 +36,12 @@ class _Later(Credentials):
 _ready: dict[Hashable, tuple[Any, _Later]] = {}
 
 
-def prepare(service: str, session: Any, config: Config, operations: Iterable[str] = ()) -> None:
+def prepare(service: str, session: Any, config: Config) -> None:
     """Make a client for the processes that are forked from this one.
 
     :param service: boto3's name of it
     :param session: botocore's session that nobody else uses, with a region
     :param config: of the client; it makes a difference to no other member than the end of the user agent
-    :param operations: that a process calls, by AWS's names; they are rehearsed
     """
     import boto3.session
 
@@ -64,76 +53,7 @@ def prepare(service: str, session: Any, config: Config, operations: Iterable[str
     made.can_paginate(next(iter(made.meta.method_to_api_mapping)))
     # What its first error needs, such as that something is not there.
     made.exceptions  # noqa: B018
-    rehearsal = _Rehearsal(made)
-    later.given = Credentials("none", "none")
-    for operation in operations:
-        rehearsal.call(operation)
-    later.given = None
     _ready[_key(service, session.get_config_variable("region"), session.profile)] = made, later
-
-
-class _Rehearsal:
-    """Calls operations as far as the connection, and gives an empty answer in the place of AWS's.
-
-    With its first call of an operation a client reads the shapes of its parameters and its answer, renames some twenty
-    events and works its endpoint out: a millisecond of CPU, more than the next call takes. The handler stays and does
-    nothing, because a client forgets which handlers its events have when one is taken away.
-    https://docs.aws.amazon.com/boto3/latest/guide/events.html
-
-    :param client: of boto3
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._model: OperationModel | None = None
-        client.meta.events.register_first("before-send", self._answer)
-
-    def call(self, operation: str) -> None:
-        """Rehearse an operation, by AWS's name of it."""
-        try:
-            self._model = self._client.meta.service_model.operation_model(operation)
-            getattr(self._client, xform_name(operation))(**_least(self._model.input_shape))
-        except Exception:
-            log.debug("%s could not be rehearsed; its first call prepares it", operation, exc_info=True)
-        finally:
-            self._model = None
-
-    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
-        if self._model is None:
-            return None
-        name, protocol = self._model.name, self._model.service_model.resolved_protocol
-        xml = f"<{name}Response><{name}Result/></{name}Response>"
-        return AWSResponse(request.url, 200, HTTPHeaders(), _Body(b"{}" if "json" in protocol else xml.encode()))
-
-
-class _Body(io.BytesIO):
-    """The body of an answer, as urllib3 gives it."""
-
-    def stream(self, amt: int = -1, decode_content: bool | None = None) -> Iterable[bytes]:
-        yield self.read()
-
-
-def _least(shape: Shape | None) -> Any:
-    """Return the smallest parameter of a shape that botocore lets pass."""
-    if shape is None:
-        return {}
-    match shape.type_name:
-        case "structure":
-            return {name: _least(shape.members[name]) for name in shape.required_members}  # type: ignore[attr-defined]
-        case "list":
-            return [_least(shape.member)]  # type: ignore[attr-defined]
-        case "map":
-            return {}
-        case "string":
-            return "x" * max(3, shape.metadata.get("min", 0))
-        case "timestamp":
-            return datetime.now(UTC)
-        case "blob":
-            return b""
-        case "boolean":
-            return False
-        case _:
-            return max(1, shape.metadata.get("min", 1))
 
 
 def take(service: str, session: Any, config: Any) -> Any:

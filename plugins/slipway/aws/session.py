@@ -27,27 +27,11 @@ from slipway.aws.request_metrics import count_requests
 # Each session would make its own loader, which parses the services' descriptions again.
 # https://docs.aws.amazon.com/boto3/latest/guide/loaders.html
 _LOADER = botocore.loaders.Loader()
-# The services that a release calls, and the operations that each of its releases does.
-_SERVICES = {
-    "s3": ("GetObject", "HeadObject", "PutObject", "ListObjectsV2", "ListObjectVersions", "CopyObject"),
-    "sagemaker": (
-        *("DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "DescribeModelPackage"),
-        *("DescribeModelPackageGroup", "DescribeTrainingJob", "ListModelPackages", "ListTags", "ListEndpoints"),
-        *("CreateTrainingJob", "CreateModelPackage", "UpdateModelPackage"),
-    ),
-    "sagemaker-runtime": (),
-    "cloudformation": (
-        *("DescribeStacks", "DetectStackDrift", "DescribeStackDriftDetectionStatus", "DescribeStackResourceDrifts"),
-        *("CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "ListStackResources"),
-    ),
-    "sts": ("AssumeRole",),
-    "sns": ("Publish",),
-    "logs": ("DescribeLogStreams", "GetLogEvents"),
-    "cloudwatch": (),
-    "application-autoscaling": ("DescribeScalableTargets", "DescribeScalingPolicies", "DescribeScheduledActions"),
-    "ecr": (),
-    "resourcegroupstaggingapi": ("GetResources",),
-}
+# The services that a release calls.
+_SERVICES = (
+    *("s3", "sagemaker", "sagemaker-runtime", "cloudformation", "sts", "sns", "logs", "cloudwatch"),
+    *("application-autoscaling", "ecr", "resourcegroupstaggingapi"),
+)
 # The ARN of the session of the role that a session's credentials are of; none for other credentials.
 _assumed: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 # How long new hooks share a connection's session. Then the connection and its credentials are read again, which counts
@@ -284,11 +268,11 @@ def assumed_role(session: Any) -> str | None:
 def load_service_models() -> None:
     """Parse the descriptions of the services, and make clients, once for all processes forked from this one."""
     config = Config(user_agent=_user_agent())
-    for service, operations in _SERVICES.items():
+    for service in _SERVICES:
         session = _bare_session()
         # Somebody else's session may have handlers of its own, which its clients copy.
         if session.get_config_variable("region") and SessionFactory is BaseSessionFactory:
-            prepared.prepare(service, session, config, operations)
+            prepared.prepare(service, session, config)
         else:
             # No call is made: with these botocore does not look for credentials, which may use the network.
             session.set_credentials("none", "none")

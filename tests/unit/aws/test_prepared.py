@@ -1,12 +1,10 @@
 """Clients made before the processes of tasks are forked: whose credentials they have, and when they are used."""
 
 import json
-import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.config import Config
-from botocore.httpsession import URLLib3Session
 
 from slipway.aws import prepared, session
 from slipway.aws.s3 import S3Hook
@@ -145,30 +143,3 @@ def test_a_role_is_assumed_by_a_prepared_client_which_is_traced_as_well(monkeypa
     (client,) = asked
     assert client in ready
     assert client.meta.events in traced
-
-
-def test_what_a_release_calls_is_rehearsed_and_nothing_is_sent(monkeypatch, caplog):
-    def send(*_):
-        raise AssertionError("a rehearsal asked AWS")
-
-    monkeypatch.setattr(URLLib3Session, "send", send)
-    answered: list[str] = []
-    answer = prepared._Rehearsal._answer
-
-    def noted(self, **arguments):
-        answered.append(self._model.name)
-        return answer(self, **arguments)
-
-    monkeypatch.setattr(prepared._Rehearsal, "_answer", noted)
-    with caplog.at_level(logging.DEBUG, logger=prepared.__name__):
-        session.load_service_models.__wrapped__()
-    assert answered == [name for names in session._SERVICES.values() for name in names]
-    assert [record for record in caplog.records if record.name == prepared.__name__] == []
-
-
-def test_an_operation_that_cannot_be_rehearsed_leaves_the_client_as_it_is(monkeypatch, caplog):
-    monkeypatch.setattr(prepared, "_least", lambda shape: {"Bucket": 1})
-    with caplog.at_level(logging.DEBUG, logger=prepared.__name__):
-        session.load_service_models.__wrapped__()
-    assert "GetObject could not be rehearsed" in caplog.text
-    assert "AKIATASK" in sent(S3Hook(aws_conn_id=connection(monkeypatch)).conn)["Authorization"]
