@@ -53,19 +53,6 @@ class VirtualEnvironment(NamedTuple):
     def python(self) -> Path:
         return self.folder / "bin" / "python"
 
-    def made_from(self) -> Path | None:
-        """Return the Python that the environment was made from; None if there is none that works.
-
-        https://docs.python.org/3.11/library/venv.html
-        """
-        try:
-            settings = (self.folder / "pyvenv.cfg").read_text().splitlines()
-        except OSError:
-            return None
-        pairs = (line.partition("=") for line in settings)
-        named = {name.strip(): value.strip() for name, _, value in pairs}.get("executable")
-        return Path(named) if named and _makes_environments(Path(named)) else None
-
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what is installed."""
         digest = hashlib.sha256(f"{sys.version} {UV_VERSION}".encode())
@@ -137,20 +124,25 @@ def other_python() -> Path | None:
     if os.environ.get("PYTHON"):
         return None
     this = Path(sys.executable).resolve()
-    if (former := MAIN.made_from()) is not None:
-        return None if former.resolve() == this else former
+    # A virtual environment's Python is a link to the one that it was made from.
+    former = MAIN.python.resolve()
+    if _is_suitable(former):
+        return None if former == this else former
     optimized = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     if optimized or this == DISTRIBUTIONS_PYTHON.resolve():
         return None
-    return DISTRIBUTIONS_PYTHON if _makes_environments(DISTRIBUTIONS_PYTHON) else None
+    return DISTRIBUTIONS_PYTHON if _is_suitable(DISTRIBUTIONS_PYTHON) else None
 
 
-def _makes_environments(python: Path) -> bool:
-    after = (OLDEST_PYTHON[0], OLDEST_PYTHON[1] + 1)
-    works = f"import ensurepip, sys, venv; sys.exit(not {OLDEST_PYTHON} <= sys.version_info < {after})"
+def _is_suitable(python: Path) -> bool:
+    """Return whether `check_python` accepts a Python; to ask another than this one takes a process."""
     try:
-        return subprocess.run([python, "-c", works], capture_output=True, check=False).returncode == 0
-    except OSError:
+        if python == Path(sys.executable).resolve():
+            check_python()
+            return True
+        ask: list[str | Path] = [python, "-c", "from tools.setup import check_python; check_python()"]
+        return subprocess.run(ask, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    except (OSError, SetupError):
         return False
 
 
@@ -343,13 +335,13 @@ def lock() -> None:
 
 def main() -> int:
     """Run make setup or make lock, or prepare one of the targets that have environments of their own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    single = {"fab": FAB, "labs": LABS, "checkov": CHECKOV, "redis": REDIS, "docs": DOCS, "package": PACKAGE}
     # Before anything is installed; what this process has imported is of the standard library alone.
     if (other := other_python()) is not None:
         # That one goes on, whatever it finds.
         os.environ["PYTHON"] = str(other)
         os.execv(other, [str(other), *sys.argv])  # noqa: S606 - no shell, and no text of a stranger's
+    parser = argparse.ArgumentParser(description=__doc__)
+    single = {"fab": FAB, "labs": LABS, "checkov": CHECKOV, "redis": REDIS, "docs": DOCS, "package": PACKAGE}
     more = {"clients": CLIENTS} | {name: (made,) for name, made in single.items()}
     parser.add_argument("command", choices=["setup", *more, "lock"], nargs="?", default="setup")
     try:

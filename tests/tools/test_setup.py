@@ -75,13 +75,14 @@ def test_the_distributions_python_is_not_started_again(plain, monkeypatch):
 
 def test_the_python_of_an_environment_that_is_there_stays(tmp_path: Path, plain, monkeypatch):
     monkeypatch.setattr(setup, "DISTRIBUTIONS_PYTHON", _python(tmp_path / "python3.11"))
-    plain.folder.mkdir()
-    settings = plain.folder / "pyvenv.cfg"
-    settings.write_text(f"home = /usr/bin\nexecutable = {_python(tmp_path / 'former')}\n")
+    plain.python.parent.mkdir(parents=True)
+    plain.python.symlink_to(_python(tmp_path / "former"))
     assert setup.other_python() == tmp_path / "former"
-    settings.write_text(f"home = /usr/bin\nexecutable = {sys.executable}\n")
+    plain.python.unlink()
+    plain.python.symlink_to(sys.executable)
     assert setup.other_python() is None
-    settings.write_text(f"home = /usr/bin\nexecutable = {tmp_path / 'uninstalled'}\n")
+    plain.python.unlink()
+    plain.python.symlink_to(tmp_path / "uninstalled")
     assert setup.other_python() == tmp_path / "python3.11"
 
 
@@ -118,6 +119,6 @@ def test_the_pins_are_of_packages_that_the_oldest_python_can_install(virtual):
         pytest.skip(f"{virtual.folder.name} is being made")
     packages = [str(path) for path in virtual.folder.glob("lib/python*/site-packages")]
     asked = {one.metadata["Name"]: one.metadata.get("Requires-Python") for one in distributions(path=packages)}
-    oldest = ".".join(str(part) for part in setup.OLDEST_PYTHON)
+    oldest = setup._dotted(setup.OLDEST_PYTHON)
     assert asked
     assert [name for name, needs in asked.items() if needs and not SpecifierSet(needs).contains(oldest)] == []
